@@ -1,0 +1,95 @@
+"""The divergence card: what it shows beside the level and the sentence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.charts.sparkline import ChanceCourse, chance_course
+from monitoring.core.parameter_set import literature_defaults
+from monitoring.selectors.timelines import Timeline
+
+UNCOMPUTED = "uncomputed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DivergenceCard:
+    """Level, words and the two chances as of every visit.
+
+    ``level`` is ``uncomputed`` where the model failed or nothing was computed yet: an old
+    level is never shown as if it were today's.
+    """
+
+    level: str
+    headline: str
+    sentence: str
+    context: str
+    pattern: str
+    problem: str
+    faster: ChanceCourse | None
+    change: ChanceCourse | None
+
+
+def divergence_card(timeline: Timeline) -> DivergenceCard:
+    """Return the card of a timeline."""
+    policy = literature_defaults().policy
+    now, estimate = timeline.now, timeline.estimate
+    problem = _problem(timeline)
+    is_current = estimate is not None and not timeline.patient.divergence_error
+    headline = str(now.get("headline", "")) if is_current else "Not computed."
+    sentence = str(now.get("sentence", "")) if is_current else ""
+
+    def course(name: str, words: str, watch: float, flag: float) -> ChanceCourse | None:
+        visits = [(str(past["as_of"]), past.get(name)) for past in timeline.history]
+        return chance_course(visits, name=words, watch=watch, flag=flag)
+
+    shown = is_current and now.get("level") != "insufficient"
+    return DivergenceCard(
+        level=str(now.get("level")) if is_current else UNCOMPUTED,
+        headline=headline,
+        sentence=sentence.removeprefix(headline).strip(),
+        context=str(now.get("context", "")) if is_current else "",
+        pattern=_pattern(now) if shown else "",
+        problem=problem,
+        faster=course(
+            "p_faster_than_1",
+            "Cord now ≥ 1 %/yr faster than the brain predicts",
+            policy.watch_p_faster_than_1,
+            policy.flag_p_faster_than_1,
+        )
+        if shown
+        else None,
+        change=course(
+            "p_change",
+            "A cord-selective acceleration has begun",
+            policy.watch_p_change,
+            policy.flag_p_change,
+        )
+        if shown
+        else None,
+    )
+
+
+def _problem(timeline: Timeline) -> str:
+    """Say why the statement is missing or behind, or nothing."""
+    patient, estimate = timeline.patient, timeline.estimate
+    last = f" The last valid statement is of {estimate.as_of}." if estimate else ""
+    if patient.divergence_error:
+        since = patient.divergence_checked_at
+        day = f" since {since:%Y-%m-%d}" if since else ""
+        return f"Not computed{day}: {patient.divergence_error}{last}"
+    if timeline.is_out_of_date and estimate is not None:
+        return "A fact changed after this statement; it is being computed anew."
+    if estimate is None and timeline.is_out_of_date:
+        return "The statement is being computed; reload in a moment."
+    if estimate is None:
+        return "No scan has been measured yet."
+    return ""
+
+
+def _pattern(now: Any) -> str:
+    """Name the pattern by where the interval of D lies."""
+    low, high = now.get("d_low"), now.get("d_high")
+    if low is None or high is None:
+        return ""
+    if high < 0:
+        return "cord-led"
+    return "brain-led" if low > 0 else "no clear difference"

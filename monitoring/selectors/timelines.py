@@ -1,0 +1,424 @@
+"""The whole course of one patient: what the page draws and the API tells, read once.
+
+Page, table, CSV and API read `patient_timeline`, so that they cannot disagree.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from monitoring.core.types import Quality, Region
+from monitoring.models import (
+    FUNCTIONAL_SYSTEMS,
+    Assessment,
+    Clinic,
+    DivergenceEstimate,
+    Flag,
+    Grant,
+    Patient,
+    PhenotypePeriod,
+    Relapse,
+    Scan,
+    Treatment,
+)
+from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
+from monitoring.selectors.divergence import estimate_latest
+from monitoring.selectors.observations import Point, patient_scans, point_list
+from volumetry.models import VolumetryRun
+
+if TYPE_CHECKING:
+    from monitoring.models.people import Actor
+
+# Half-width of a 95 % interval of a normal error, in standard errors.
+Z95 = 1.96
+# An EDSS or a scan this soon after a relapse is marked (docs/clinical-rules.md, section 8).
+RELAPSE_WINDOW_DAYS = 30
+# A brain may shrink without tissue loss this long after a treatment began (same section).
+DIP_DAYS = 183
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelinePoint:
+    """One brain or cord value of the trend, with all that is said beside it.
+
+    ``percent`` is of the patient's own first usable value of the region (100); ``low`` and
+    ``high`` hold its 95 % interval from the standard error of the measurement alone.
+    """
+
+    region: Region
+    when: date
+    value: float
+    unit: str
+    standard_error: float | None
+    percent: float | None
+    percent_low: float | None
+    percent_high: float | None
+    percent_corrected: float | None
+    quality: Quality | None
+    verdict: str
+    verdict_reason: str
+    reader: str
+    read_on: date | None
+    is_rejected: bool
+    waits_for_reader: bool
+    weight: float | None
+    is_outlier: bool
+    days_after_relapse: int | None
+    structure: str
+    quantity: str
+    method: str
+    version: str
+    epoch_id: UUID
+    epoch_label: str
+    scanner: str
+    series: str
+    warnings: tuple[str, ...]
+    scan_id: UUID
+    run_id: UUID
+
+    @property
+    def shown_unit(self) -> str:
+        """Return the unit as a person reads it; brain volumes in cm³."""
+        return {"mm3": "cm³", "mm2": "mm²"}.get(self.unit, self.unit)
+
+    @property
+    def shown_value(self) -> float:
+        """Return the value in `shown_unit`."""
+        return self.value / 1000 if self.unit == "mm3" else self.value
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Say whether a reader has looked."""
+        return bool(self.verdict)
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether the value may enter the fit."""
+        return self.quality is not None and not self.is_rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdssStep:
+    """One EDSS, with functional systems where they were scored."""
+
+    when: date
+    edss: Decimal
+    systems: Mapping[str, int]
+    days_after_relapse: int | None
+
+    @property
+    def in_relapse_window(self) -> bool:
+        """Say whether it was scored 30 days or less after a relapse began."""
+        return self.days_after_relapse is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerChange:
+    """The day of the first usable scan on another epoch."""
+
+    when: date
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineScan:
+    """One scan of the ledger: what it is and how far its measurement came."""
+
+    scan_id: UUID
+    when: date
+    sequence: str
+    epoch_label: str
+    notes: tuple[str, ...]
+    runs: tuple[VolumetryRun, ...]
+    points: tuple[TimelinePoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Everything about one patient that the page draws and the API tells."""
+
+    patient: Patient
+    clinic: Clinic
+    today: date
+    points: tuple[TimelinePoint, ...]
+    other_points: tuple[Point, ...]
+    scans: tuple[TimelineScan, ...]
+    edss: tuple[EdssStep, ...]
+    relapses: tuple[Relapse, ...]
+    treatments: tuple[Treatment, ...]
+    phenotypes: tuple[PhenotypePeriod, ...]
+    scanner_changes: tuple[ScannerChange, ...]
+    estimate: DivergenceEstimate | None
+    now: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
+    sdc_percent: Mapping[Region, float] = field(default_factory=dict)
+    is_out_of_date: bool = False
+
+    def region(self, region: Region) -> list[TimelinePoint]:
+        """Return the points of one region, oldest first."""
+        return [point for point in self.points if point.region is region]
+
+    def baseline(self, region: Region) -> float | None:
+        """Return the value that is 100 %, or None without a usable one."""
+        return next((p.value for p in self.region(region) if p.is_usable), None)
+
+    @property
+    def age_years(self) -> int | None:
+        """Return the age by birth year, all that is known."""
+        born = self.patient.birth_year
+        return self.today.year - born if born else None
+
+    @property
+    def years_since_onset(self) -> float | None:
+        """Return the years since the first symptoms."""
+        onset = self.patient.onset_date
+        return (self.today - onset).days / 365.25 if onset else None
+
+    @property
+    def phenotype(self) -> PhenotypePeriod | None:
+        """Return the phenotype that was stated last."""
+        return self.phenotypes[-1] if self.phenotypes else None
+
+    @property
+    def edss_now(self) -> EdssStep | None:
+        """Return the last EDSS."""
+        return self.edss[-1] if self.edss else None
+
+    @property
+    def treatments_now(self) -> list[Treatment]:
+        """Return the treatments that have not ended."""
+        return [t for t in self.treatments if t.ends_on is None or t.ends_on >= self.today]
+
+    @property
+    def trajectory(self) -> Mapping[str, Any] | None:
+        """Return the fitted lines; none where the level is ``insufficient``.
+
+        Below the minimum of data a posterior only echoes its prior and is not shown.
+        """
+        if self.estimate is None or self.estimate.level == "insufficient":
+            return None
+        lines: Mapping[str, Any] | None = self.now.get("trajectory")
+        return lines
+
+
+def patient_timeline(actor: "Actor", pk: UUID, *, today: date | None = None) -> Timeline:
+    """Return the course of a patient of the actor's clinics.
+
+    Raises
+    ------
+    Patient.DoesNotExist
+        If the actor may not read such a patient.
+    """
+    visible = Patient.objects.visible_to(actor, grant=Grant.PATIENT_READ)
+    patient = visible.select_related("clinic").get(pk=pk)
+    return timeline_of(patient, today=today or date.today())  # noqa: DTZ011 - a calendar day
+
+
+def timeline_of(patient: Patient, *, today: date) -> Timeline:
+    """Return the course of a patient whom the caller may read."""
+    scans = patient_scans(patient)
+    every = point_list(scans)
+    relapses = tuple(patient.relapses.current())
+    treatments = tuple(patient.treatments.current())
+    estimate = estimate_latest(patient)
+    payload = estimate.payload if estimate else {}
+    now = payload.get("now", {})
+    points = _points([p for p in every if p.is_trend], now, relapses)
+    changes = _scanner_changes(points)
+    return Timeline(
+        patient=patient,
+        clinic=patient.clinic,
+        today=today,
+        points=points,
+        other_points=tuple(p for p in every if not p.is_trend),
+        scans=_scans(scans, points),
+        edss=_edss(patient, relapses),
+        relapses=relapses,
+        treatments=treatments,
+        phenotypes=tuple(patient.phenotypes.current()),
+        scanner_changes=changes,
+        estimate=estimate,
+        now=now,
+        history=tuple(payload.get("history", ())),
+        notes=_notes(now, every),
+        flags=tuple(patient.flags.select_related("acknowledged_by", "estimate")),
+        caveats=tuple(
+            caveat_list(
+                patient=patient,
+                points=[p for p in points if p.is_usable],
+                contrasts={scan.pk: scan.get_sequence_display() for scan in scans},
+                changes=[change.when for change in changes],
+                treatments=_felt_starts(treatments, points),
+                now=now,
+            )
+        ),
+        sdc_percent=sdc_percent(),
+        is_out_of_date=is_out_of_date(patient),
+    )
+
+
+def is_out_of_date(patient: Patient) -> bool:
+    """Say whether a fact changed after the divergence was last computed."""
+    changed: datetime | None = patient.facts_changed_at
+    checked: datetime | None = patient.divergence_checked_at
+    return changed is not None and (checked is None or checked < changed)
+
+
+def days_after(day: date, onsets: Iterable[date]) -> int | None:
+    """Return the days since the latest relapse, if it began 30 days ago or less."""
+    since = [(day - onset).days for onset in onsets]
+    return min((d for d in since if 0 <= d <= RELAPSE_WINDOW_DAYS), default=None)
+
+
+def _points(
+    trend: Sequence[Point], now: Mapping[str, Any], relapses: Sequence[Relapse]
+) -> tuple[TimelinePoint, ...]:
+    """Bring the trend's values to percent of the patient's own first usable value."""
+    baseline: dict[Region, float] = {}
+    for point in trend:
+        if point.quality is not None and not point.is_rejected:
+            baseline.setdefault(point.region, point.value)
+    counted = {
+        (row["observation"]["key"], row["observation"]["region"]): row
+        for row in now.get("weights", ())
+    }
+    onsets = [relapse.onset for relapse in relapses]
+    return tuple(
+        _point(
+            point,
+            baseline.get(point.region),
+            counted.get((str(point.run_id), point.region.value), {}),
+            days_after(point.when, onsets),
+        )
+        for point in trend
+    )
+
+
+def _point(
+    point: Point, baseline: float | None, row: Mapping[str, Any], relapse_days: int | None
+) -> TimelinePoint:
+    """Return one point of the trend."""
+
+    def percent(value: float | None) -> float | None:
+        return 100 * value / baseline if baseline and value is not None else None
+
+    margin = None if point.standard_error is None else Z95 * point.standard_error
+    return TimelinePoint(
+        region=point.region,
+        when=point.when,
+        value=point.value,
+        unit=point.unit,
+        standard_error=point.standard_error,
+        percent=percent(point.value),
+        percent_low=percent(point.value - margin if margin is not None else None),
+        percent_high=percent(point.value + margin if margin is not None else None),
+        percent_corrected=percent(row.get("value_corrected")),
+        quality=point.quality,
+        verdict=point.verdict,
+        verdict_reason=point.verdict_reason,
+        reader=point.reader,
+        read_on=point.read_on,
+        is_rejected=point.is_rejected,
+        waits_for_reader=point.waits_for_reader,
+        weight=row.get("weight"),
+        is_outlier=bool(row.get("is_outlier")),
+        days_after_relapse=relapse_days,
+        structure=point.structure,
+        quantity=point.quantity,
+        method=point.method,
+        version=point.version,
+        epoch_id=point.epoch_id,
+        epoch_label=point.epoch_label,
+        scanner=point.scanner,
+        series=point.series,
+        warnings=point.warnings,
+        scan_id=point.scan_id,
+        run_id=point.run_id,
+    )
+
+
+def _edss(patient: Patient, relapses: Sequence[Relapse]) -> tuple[EdssStep, ...]:
+    """Return the EDSS that count, oldest first."""
+    onsets = [relapse.onset for relapse in relapses]
+    rows = Assessment.objects.current().filter(visit__patient=patient)
+    return tuple(
+        EdssStep(
+            when=row.visit.date,
+            edss=row.edss,
+            systems={
+                name: getattr(row, name)
+                for name in FUNCTIONAL_SYSTEMS
+                if getattr(row, name) is not None
+            },
+            days_after_relapse=days_after(row.visit.date, onsets),
+        )
+        for row in rows.select_related("visit").order_by("visit__date")
+    )
+
+
+def _scanner_changes(points: Sequence[TimelinePoint]) -> tuple[ScannerChange, ...]:
+    """Return the days on which usable scans moved to another epoch."""
+    changes: list[ScannerChange] = []
+    last: TimelinePoint | None = None
+    for point in sorted((p for p in points if p.is_usable), key=lambda p: p.when):
+        if last is not None and point.epoch_id != last.epoch_id and point.when != last.when:
+            changes.append(
+                ScannerChange(when=point.when, before=last.epoch_label, after=point.epoch_label)
+            )
+        last = point
+    return tuple(changes)
+
+
+def _scans(scans: Sequence[Scan], points: Sequence[TimelinePoint]) -> tuple[TimelineScan, ...]:
+    """Return the ledger of one patient, newest scan first."""
+    runs: dict[UUID, list[VolumetryRun]] = {}
+    images = [scan.image_id for scan in scans]
+    for run in VolumetryRun.objects.filter(image__in=images).order_by("created_at"):
+        runs.setdefault(run.image_id, []).append(run)
+    by_scan: dict[UUID, list[TimelinePoint]] = {}
+    for point in points:
+        by_scan.setdefault(point.scan_id, []).append(point)
+    return tuple(
+        TimelineScan(
+            scan_id=scan.pk,
+            when=scan.session.visit.date,
+            sequence=scan.get_sequence_display(),
+            epoch_label=str(scan.epoch.merged_into or scan.epoch),
+            notes=tuple(str(note) for note in scan.notes),
+            runs=tuple({run.method: run for run in runs.get(scan.image_id, [])}.values()),
+            points=tuple(by_scan.get(scan.pk, ())),
+        )
+        for scan in reversed(scans)
+    )
+
+
+def _notes(now: Mapping[str, Any], points: Sequence[Point]) -> tuple[str, ...]:
+    """Return the model's notes with the epochs named as the clinic names them."""
+    names = {point.series: f"“{point.epoch_label}”" for point in points}
+    notes = []
+    for note in now.get("notes", ()):
+        text = str(note)
+        for key, label in names.items():
+            text = text.replace(key, label)
+        notes.append(text)
+    return tuple(notes)
+
+
+def _felt_starts(
+    treatments: Sequence[Treatment], points: Sequence[TimelinePoint]
+) -> list[date]:
+    """Return treatment starts that a usable scan followed within the months of the dip."""
+    days = [point.when for point in points if point.is_usable]
+    starts = {treatment.starts_on for treatment in treatments}
+    return [
+        start
+        for start in sorted(starts)
+        if any(start <= day <= start + timedelta(days=DIP_DAYS) for day in days)
+    ]

@@ -1,0 +1,49 @@
+"""Doorways of the worker on the record's side."""
+
+from functools import partial
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from monitoring.selectors.divergence import patients_out_of_date
+from monitoring.services import divergence, idempotency, uploads
+from volumetry.storage import orphans_sweep
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="monitoring.tasks.divergence_refresh")
+def divergence_refresh(patient_id: str) -> None:
+    """Recompute one patient's divergence."""
+    divergence.divergence_refresh(UUID(patient_id))
+
+
+@shared_task(name="monitoring.tasks.divergence_sweep")
+def divergence_sweep() -> None:
+    """Recompute patients whose facts are newer than their estimate."""
+    for patient_id in patients_out_of_date():
+        divergence.divergence_refresh(patient_id)
+
+
+@shared_task(name="monitoring.tasks.drafts_sweep")
+def drafts_sweep() -> None:
+    """Discard uploads that nobody confirmed, files that no row knows, and old answers."""
+    uploads.drafts_sweep()
+    idempotency.answers_sweep()
+    orphans_sweep()
+
+
+def divergence_send(patient_id: UUID) -> None:
+    """Ring the doorbell; the sweep heals what a broker that is away loses."""
+    try:
+        divergence_refresh.delay(str(patient_id))
+    except (OperationalError, OSError):
+        log.warning("broker_away", task="divergence_refresh")
+
+
+def divergence_enqueue(patient_id: UUID) -> None:
+    """Ring the doorbell once the current transaction is committed."""
+    transaction.on_commit(partial(divergence_send, patient_id), robust=True)

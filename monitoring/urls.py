@@ -1,0 +1,33 @@
+"""Where each page lives; every view module lists its own."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from monitoring.api import urls as api
+from monitoring.views import (
+    administration,
+    clinical,
+    ledger,
+    patients,
+    reviews,
+    runs,
+    site,
+    uploads,
+    worklist,
+)
+
+urlpatterns = [
+    # Nobody is sent mail: an administrator gives out a new password.
+    path("accounts/password/reset/", RedirectView.as_view(pattern_name="account_login")),
+    path("accounts/", include("allauth.urls")),
+    path("api/v1/", include(api.urlpatterns)),
+    *site.urlpatterns,
+    *worklist.urlpatterns,
+    *patients.urlpatterns,
+    *clinical.urlpatterns,
+    *uploads.urlpatterns,
+    *runs.urlpatterns,
+    *reviews.urlpatterns,
+    *ledger.urlpatterns,
+    *administration.urlpatterns,
+]

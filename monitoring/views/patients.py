@@ -1,0 +1,155 @@
+"""Doorways: one patient. Timeline and divergence card, tables, adding and correcting."""
+
+import csv
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from monitoring.charts.card import divergence_card
+from monitoring.charts.timeline import timeline_figure
+from monitoring.forms.patients import AcknowledgeForm, PatientForm
+from monitoring.models import AuditEntry, Grant, Patient
+from monitoring.requests import ClinicRequest
+from monitoring.selectors.people import grants_in
+from monitoring.selectors.timeline_tables import TABLES, csv_rows, timeline_tables
+from monitoring.selectors.timelines import timeline_of
+from monitoring.selectors.what_if import point_glance
+from monitoring.selectors.worklists import WorklistQuery, neighbours
+from monitoring.services.access import patient_open
+from monitoring.services.divergence import parameters_of
+from monitoring.services.flags import flag_acknowledge
+from monitoring.services.patients import patient_change, patient_create
+from monitoring.views.common import clinic_of, grant_required
+
+
+@login_required
+def patient_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Show the whole course of one patient."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    timeline = timeline_of(patient, today=timezone.localdate())
+    query = WorklistQuery.of(request.GET, is_clinical=True)
+    before, after = neighbours(request.user, patient, query)
+    context = {
+        "patient": patient,
+        "timeline": timeline,
+        "figure": timeline_figure(timeline),
+        "card": divergence_card(timeline),
+        "tables": timeline_tables(timeline),
+        "may": {grant.value for grant in grants_in(request.user, patient.clinic)},
+        "acknowledge": AcknowledgeForm(),
+        "query": query,
+        "before": before,
+        "after": after,
+    }
+    return render(request, "monitoring/patient_detail.html", context)
+
+
+@login_required
+def patient_table(request: ClinicRequest, pk: UUID, slug: str) -> HttpResponse:
+    """Download one table of a patient: the same data as on the page."""
+    if slug not in TABLES:
+        raise Http404("No such table.")
+    patient = patient_open(
+        request.user, pk, grant=Grant.PATIENT_READ, action=AuditEntry.Action.EXPORT
+    )
+    table = TABLES[slug](timeline_of(patient, today=timezone.localdate()))
+    name = f"{patient.pk.hex[:8]}-{slug}.csv"
+    response = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+    rows = csv_rows(table, is_synthetic=patient.is_synthetic, note=settings.INTENDED_USE)
+    csv.writer(response).writerows(rows)
+    return response
+
+
+@login_required
+def patient_point(request: ClinicRequest, pk: UUID, run_pk: UUID) -> HttpResponse:
+    """Show one value of the figure beside the one before, and the statement without it."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    timeline = timeline_of(patient, today=timezone.localdate())
+    glance = point_glance(timeline, run_pk, parameters_of(patient))
+    if glance is None:
+        raise Http404("This run measured no value of the trend.")
+    held = {grant.value for grant in grants_in(request.user, patient.clinic)}
+    context = {"glance": glance, "patient": patient, "may": held}
+    return render(request, "monitoring/partials/_patient_point.html", context)
+
+
+@grant_required(Grant.PATIENT_WRITE)
+def patient_add(request: ClinicRequest) -> HttpResponse:
+    """Add a patient."""
+    clinic = clinic_of(request)
+    form = PatientForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            patient = patient_create(actor=request.user, clinic=clinic, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, f"{patient.pseudonym} was added.")
+            return _onward(request, patient)
+    return render(request, "monitoring/patient_add.html", {"form": form})
+
+
+@login_required
+def patient_edit(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Correct who a patient is."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_WRITE)
+    form = PatientForm.of(patient, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            patient_change(actor=request.user, patient=patient, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+            patient.refresh_from_db()
+        else:
+            messages.success(request, "The changes are stored.")
+            return _onward(request, patient)
+    return render(request, "monitoring/patient_edit.html", {"form": form, "patient": patient})
+
+
+def _onward(request: ClinicRequest, patient: Patient) -> HttpResponse:
+    """Lead to the patient's page, or to the upload where that page is not open to the role."""
+    grants = grants_in(request.user, patient.clinic)
+    name = "patient_detail" if Grant.PATIENT_READ in grants else "upload"
+    return redirect(name, pk=patient.pk)
+
+
+@login_required
+@require_POST
+def flag_acknowledge_view(request: ClinicRequest, pk: UUID, flag_pk: UUID) -> HttpResponse:
+    """Acknowledge a change of level."""
+    patient = patient_open(request.user, pk, grant=Grant.FLAG_ACT)
+    flag = get_object_or_404(patient.flags.select_related("patient__clinic"), pk=flag_pk)
+    form = AcknowledgeForm(request.POST)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    try:
+        flag_acknowledge(actor=request.user, flag=flag, reason=reason)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, "The change of level is acknowledged.")
+    return redirect("patient_detail", pk=patient.pk)
+
+
+urlpatterns: list[URLPattern] = [
+    path("patients/add/", patient_add, name="patient_add"),
+    path("patients/<uuid:pk>/", patient_detail, name="patient_detail"),
+    path("patients/<uuid:pk>/values/<uuid:run_pk>/", patient_point, name="patient_point"),
+    path("patients/<uuid:pk>/edit/", patient_edit, name="patient_edit"),
+    path("patients/<uuid:pk>/tables/<slug:slug>.csv", patient_table, name="patient_table"),
+    path(
+        "patients/<uuid:pk>/flags/<uuid:flag_pk>/acknowledge/",
+        flag_acknowledge_view,
+        name="flag_acknowledge",
+    ),
+]

@@ -1,0 +1,199 @@
+"""Doorways: the queue of measurements that wait for a reader, verdicts and landmarks."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_GET
+
+from monitoring.forms.reviews import LandmarkForm, VerdictForm
+from monitoring.models import AuditEntry, Grant, Review, Scan
+from monitoring.requests import ClinicRequest
+from monitoring.selectors.people import grants_in
+from monitoring.selectors.reviews import (
+    own_series,
+    prior_of,
+    review_neighbours,
+    review_queue,
+    reviews_recent,
+    sagittal_view,
+)
+from monitoring.selectors.runs import CORD_METHOD, run_card, run_subject
+from monitoring.selectors.scans import run_view
+from monitoring.services.access import run_open
+from monitoring.services.audit import audit_record
+from monitoring.services.reviews import landmark_place, measurement_review
+from monitoring.tasks import divergence_enqueue
+from monitoring.views.common import clinic_of, grant_required
+from volumetry.models import VolumetryRun
+from volumetry.tasks import run_enqueue
+
+PAGE = 40
+UNPROCESSABLE = 422
+# Keys of the reasons after 1 accept, 2 reject, 3 artifact.
+REASON_KEYS = {
+    Review.Reason.ARTIFACT: "3",
+    Review.Reason.OUTLINE: "4",
+    Review.Reason.LEVEL: "5",
+    Review.Reason.COVERAGE: "6",
+    Review.Reason.IDENTITY: "7",
+    Review.Reason.OTHER: "8",
+}
+
+
+@grant_required(Grant.REVIEW_READ)
+@require_GET
+def review_list(request: ClinicRequest) -> HttpResponse:
+    """List what waits for a reader, the most urgent first."""
+    clinic = clinic_of(request)
+    queue = review_queue(request.user, clinic)
+    page = Paginator(queue, PAGE).get_page(request.GET.get("page"))
+    audit_record(
+        actor=request.user, clinic=clinic, action=AuditEntry.Action.READ, subject="review queue"
+    )
+    context = {
+        "page": page,
+        "cards": [run_card(run) for run in page],
+        "total": page.paginator.count,
+        "recent": reviews_recent(request.user, clinic),
+        "sees_values": True,
+    }
+    return render(request, "monitoring/review_queue.html", context)
+
+
+@login_required
+@require_GET
+def review(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Show a measurement to its reader."""
+    run, scan = run_open(request.user, pk, grant=Grant.REVIEW_READ)
+    return _review_page(request, run, scan)
+
+
+def _review_page(
+    request: ClinicRequest,
+    run: VolumetryRun,
+    scan: Scan,
+    *,
+    form: VerdictForm | None = None,
+    landmark: LandmarkForm | None = None,
+    refusal: str = "",
+) -> HttpResponse:
+    """Show picture, numbers, the own series and the prior, with the verdict's buttons."""
+    held = {grant.value for grant in grants_in(request.user, scan.clinic)}
+    view = run_view(run)
+    latest = view.card.review
+    queue = review_queue(request.user, scan.clinic)
+    sagittal = sagittal_view(view.run) if run.method == CORD_METHOD else None
+    seen = {"seen_review": latest.pk if latest else None}
+    if form is not None:
+        # Who was overtaken sees the other's verdict now, and answers to that one.
+        seen["note"] = form.data.get("note", "")
+    context = {
+        "view": view,
+        "card": view.card,
+        "may": held,
+        "patient": scan.session.visit.patient,
+        "latest": latest,
+        "series": own_series(view.run),
+        "prior": prior_of(view.run),
+        "around": review_neighbours(queue, run.pk),
+        "form": VerdictForm(initial=seen),
+        "reasons": [
+            (reason.value, reason.label, REASON_KEYS[reason]) for reason in Review.Reason
+        ],
+        "sagittal": sagittal,
+        "landmark": landmark or LandmarkForm(),
+        "refusal": refusal,
+        "sees_values": True,
+    }
+    status = UNPROCESSABLE if refusal else 200
+    return render(request, "monitoring/review_page.html", context, status=status)
+
+
+@login_required
+def review_verdict(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Take a verdict, and lead to the next measurement that waits."""
+    if request.method != "POST":  # the address of a refused verdict, opened again
+        return redirect("review", pk)
+    run, scan = run_open(request.user, pk, grant=Grant.REVIEW_WRITE)
+    form = VerdictForm(request.POST)
+    if not form.is_valid():
+        return _review_page(request, run, scan, form=form, refusal="Choose a verdict.")
+    around = review_neighbours(review_queue(request.user, scan.clinic), run.pk)
+    verdict, reason = form.verdict_and_reason
+    try:
+        given = measurement_review(
+            actor=request.user,
+            run=run,
+            verdict=verdict,
+            reason=reason,
+            note=form.cleaned_data["note"],
+            seen_review=form.cleaned_data["seen_review"],
+        )
+    except ValidationError as error:
+        return _review_page(request, run, scan, form=form, refusal=" ".join(error.messages))
+    patient = scan.session.visit.patient
+    divergence_enqueue(patient.pk)
+    words = given.get_verdict_display()
+    if given.reason:
+        words = f"{words}: {given.get_reason_display().lower()}"
+    what = f"{patient.pseudonym}, {scan.session.visit.date}, {run_subject(run)}"
+    messages.success(request, f"{what}: {words}.")
+    following = around.following or around.previous
+    where = reverse("review", args=[following]) if following else reverse("review_queue")
+    if request.htmx:
+        return HttpResponse(status=204, headers={"HX-Redirect": where})
+    return redirect(where)
+
+
+@login_required
+def review_landmark(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Take a point on the sagittal picture and measure again with it."""
+    if request.method != "POST":
+        return redirect("review", pk)
+    run, scan = run_open(request.user, pk, grant=Grant.REVIEW_WRITE)
+    form = LandmarkForm(_click(request))
+    picture = sagittal_view(run) if run.method == CORD_METHOD else None
+    refusal = ""
+    if picture is None:
+        refusal = "This run drew no sagittal picture, so nothing can be marked on it."
+    elif not form.is_valid():
+        refusal = "Place the cross on the picture and say what it marks."
+    else:
+        given = form.cleaned_data
+        try:
+            new = landmark_place(
+                actor=request.user,
+                run=run,
+                kind=given["kind"],
+                point_mm=picture.world_of(given["px"], given["py"]),
+            )
+        except ValidationError as error:
+            refusal = " ".join(error.messages)
+        except ValueError as error:
+            refusal = str(error)
+        else:
+            run_enqueue(new.pk)
+            return redirect("review", new.pk)
+    return _review_page(request, run, scan, landmark=form, refusal=refusal)
+
+
+def _click(request: ClinicRequest) -> dict[str, str]:
+    """Return the fields; without JavaScript the picture itself is the button (at.x, at.y)."""
+    posted = {name: request.POST.get(name, "") for name in ("kind", "px", "py")}
+    if "at.x" in request.POST:
+        posted["px"], posted["py"] = request.POST["at.x"], request.POST.get("at.y", "")
+    return posted
+
+
+urlpatterns = [
+    path("reviews/", review_list, name="review_queue"),
+    path("reviews/<uuid:pk>/", review, name="review"),
+    path("reviews/<uuid:pk>/verdict/", review_verdict, name="review_verdict"),
+    path("reviews/<uuid:pk>/landmark/", review_landmark, name="review_landmark"),
+]

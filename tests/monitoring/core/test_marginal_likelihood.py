@@ -1,0 +1,152 @@
+"""The cohort objective equals its reference numbers; its gradient equals differences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitoring.core.errors import NotAssessable
+from monitoring.core.marginal_likelihood import (
+    build_cohort,
+    evaluate,
+    parameters_at,
+    penalty,
+    theta_of,
+)
+from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.profiles import PROFILES
+from monitoring.core.reference import (
+    WALK_WIDENING,
+    compare_parameters,
+    fit_reference,
+    guard_narrow_priors,
+)
+from monitoring.core.simulation import simulate_cohort
+from tests.monitoring.core.fixture import document, fixture_parameters, series_of
+
+PRINTED = 1e-8
+REFERENCE = document()["cohort_objective"]
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    series = [series_of(patient) for patient in REFERENCE["patients"]]
+    return build_cohort(series, fixture_parameters())
+
+
+def test_the_first_round_equals_the_reference(cohort):
+    theta = theta_of(fixture_parameters())
+    fit = evaluate(cohort, theta)
+    first = REFERENCE["first_round"]
+    assert fit.objective == pytest.approx(first["objective_without_2pi"], abs=PRINTED)
+    assert fit.coefficients == pytest.approx(list(first["coefficients"].values()), abs=PRINTED)
+    sd = np.sqrt(np.diag(fit.covariance))
+    assert sd == pytest.approx(list(first["coefficient_posterior_sd"].values()), abs=PRINTED)
+    assert penalty(theta)[0] == pytest.approx(REFERENCE["hyper_penalty"], abs=PRINTED)
+
+
+def test_weights_and_second_round_equal_the_reference(cohort):
+    base = fixture_parameters()
+    theta = theta_of(base)
+    weighted = cohort.with_weights(theta, evaluate(cohort, theta), base, 3)
+    for own, expected in zip(weighted.weights(), REFERENCE["t_weights"], strict=True):
+        assert own == pytest.approx([w for w in expected if w is not None], abs=PRINTED)
+    fit, second = evaluate(weighted, theta), REFERENCE["second_round"]
+    assert fit.objective == pytest.approx(second["objective_without_2pi"], abs=PRINTED)
+    assert fit.coefficients == pytest.approx(list(second["coefficients"].values()), abs=PRINTED)
+
+
+def test_the_gradient_equals_central_differences(cohort):
+    theta = theta_of(fixture_parameters()) + np.linspace(-0.2, 0.2, 14)
+
+    def value(at):
+        return evaluate(cohort, at).objective + penalty(at)[0]
+
+    gradient = evaluate(cohort, theta).gradient + penalty(theta)[1]
+    for index, step in enumerate(np.eye(14) * 1e-5):
+        numeric = (value(theta + step) - value(theta - step)) / 2e-5
+        # Central differences of a value near 1e2 lose ten digits: 1e-16 * 1e2 / 1e-5.
+        assert gradient[index] == pytest.approx(numeric, abs=1e-7)
+
+
+def test_theta_and_parameters_are_one_thing_in_two_forms():
+    base = fixture_parameters()
+    again = parameters_at(theta_of(base), base)
+    assert again.slope_sd == pytest.approx(base.slope_sd)
+    assert again.slope_correlation == pytest.approx(base.slope_correlation)
+    assert np.array(again.level_cov) == pytest.approx(np.array(base.level_cov))
+
+
+@pytest.fixture(scope="module")
+def reference_patients():
+    rng = np.random.default_rng(77)
+    patients = simulate_cohort(PROFILES["base"], patients=260, rng=rng)
+    return [one.series for one in patients if not one.is_converter][:200]
+
+
+def test_a_fit_finds_the_simulated_truth(reference_patients):
+    fit = fit_reference(reference_patients, base=literature_defaults(), id="test")
+    got, truth = fit.fitted, PROFILES["base"]
+    # Three standard errors at 200 patients: SD / sqrt(2 n) for SDs, more for slopes.
+    assert got.error_sd == pytest.approx(truth.error_sd, rel=0.12)
+    assert got.slope_mean == pytest.approx(truth.slope_mean, abs=0.15)
+    assert got.slope_sd == pytest.approx(truth.slope_sd, rel=0.3)
+    assert fit.gradient_norm < 0.1
+    assert got.anchors_own_level
+
+
+def test_other_units_and_other_starts_give_the_same_fit(reference_patients):
+    base = literature_defaults()
+    few = reference_patients[:80]
+    here = fit_reference(few, base=base, id="a")
+    litres = [replace(one, y=one.y - 100 * np.log(1000)) for one in few]
+    there = fit_reference(litres, base=base, id="a")
+    assert there.fitted.slope_sd == pytest.approx(here.fitted.slope_sd, rel=1e-6)
+    far = fit_reference(few, base=base, id="a", start=theta_of(base) + 0.7)
+    # The search stops at 1e-9 of the objective, which leaves flat directions a little loose.
+    assert far.objective == pytest.approx(here.objective, abs=0.02)
+    assert far.fitted.slope_sd == pytest.approx(here.fitted.slope_sd, rel=0.05)
+
+
+def test_too_few_patients_are_no_reference(reference_patients):
+    with pytest.raises(NotAssessable, match="at least 20 patients"):
+        fit_reference(reference_patients[:10], base=literature_defaults(), id="x")
+
+
+def test_a_reference_without_cord_is_none(reference_patients):
+    brains = []
+    for one in reference_patients[:40]:
+        keep = one.region == 0
+        brains.append(
+            replace(
+                one,
+                years=one.years[keep],
+                y=one.y[keep],
+                region=one.region[keep],
+                quality=one.quality[keep],
+                epochs=tuple(e for e, k in zip(one.epochs, keep, strict=True) if k),
+            )
+        )
+    with pytest.raises(NotAssessable, match="no cord value"):
+        fit_reference(brains, base=literature_defaults(), id="x")
+
+
+def test_narrow_priors_are_widened_and_that_is_said():
+    base = literature_defaults()
+    narrow = replace(base, slope_sd=(0.05, 0.30), error_sd=(0.5, 0.3))
+    guarded, words = guard_narrow_priors(narrow, base=base, patients=300)
+    assert guarded.slope_sd == (0.15, 0.35)
+    assert guarded.error_sd == (0.5, 0.40)
+    assert guarded.slope_walk_sd[1] == pytest.approx(WALK_WIDENING * base.slope_walk_sd[1])
+    assert sum("too narrow a prior" in word for word in words) == 3
+    few, _ = guard_narrow_priors(narrow, base=base, patients=30)
+    assert few.slope_sd == base.slope_sd
+
+
+def test_old_and_new_stand_side_by_side(reference_patients):
+    base = literature_defaults()
+    fit = fit_reference(reference_patients[:60], base=base, id="new")
+    rows = {row.name: row for row in compare_parameters(base, fit.parameters)}
+    assert rows["cord mean slope"].old == -0.88
+    assert rows["cord mean slope"].new == fit.parameters.slope_mean[1]
+    assert "cord offset of E0" in rows

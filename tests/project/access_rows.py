@@ -1,0 +1,182 @@
+"""Who may open what: one row per URL name, written by hand, independent of the code.
+
+Letters are roles: N neurologist, T technician, R radiologist, D data manager,
+S researcher (studies), A administrator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from monitoring.models import Role
+from tests.project.world import World
+
+LETTERS = {
+    "N": Role.NEUROLOGIST,
+    "T": Role.TECHNICIAN,
+    "R": Role.RADIOLOGIST,
+    "D": Role.DATA_MANAGER,
+    "S": Role.RESEARCHER,
+    "A": Role.ADMINISTRATOR,
+}
+EVERYBODY = "NTRDSA"
+
+
+class Kind(Enum):
+    """How an address belongs to somebody."""
+
+    PUBLIC = "open to everybody"
+    PERSON = "open to who is signed in"
+    CLINIC = "a list of the own clinic"
+    OBJECT = "one object of a clinic"
+    API_LIST = "a list of the token's clinic"
+    API_OBJECT = "one object of the token's clinic"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an address expects of its callers."""
+
+    kind: Kind
+    who: str = EVERYBODY
+    method: str = "get"
+    args: Callable[[World], dict[str, Any]] = field(default=lambda _world: {})
+    data: Callable[[World], dict[str, Any]] = field(default=lambda _world: {})
+    passes: tuple[int, ...] = (200,)
+    # Why opening it writes nothing to the audit trail; empty: it must.
+    unaudited: str = ""
+
+    @property
+    def roles(self) -> set[str]:
+        """Return the roles that may enter."""
+        return {LETTERS[letter].value for letter in self.who}
+
+
+def of(thing: str, **more: Any) -> Callable[[World], dict[str, Any]]:
+    """Return the arguments of an address that names an object of the world."""
+    return lambda world: {"pk": getattr(world, thing).pk, **more}
+
+
+def fact(world: World) -> dict[str, Any]:
+    """Return the arguments of a relapse's pages."""
+    return {"pk": world.patient.pk, "kind": "relapse", "fact_pk": world.relapse.pk}
+
+
+POSTED = (200, 302, 400, 422)
+STATE = "a state that is asked for every two seconds; the page that asks was written down"
+OWN = "names no patient"
+
+PAGES: dict[str, Row] = {
+    "healthz": Row(Kind.PUBLIC, unaudited=OWN),
+    "about": Row(Kind.PUBLIC, unaudited=OWN),
+    "home": Row(Kind.PERSON, passes=(200, 302), unaudited=OWN),
+    "edss_computed": Row(Kind.PERSON, unaudited=OWN),
+    "audit_list": Row(Kind.PERSON),
+    "clinic_switch": Row(
+        Kind.OBJECT, EVERYBODY, "post", of("clinic"), passes=(302,), unaudited=OWN
+    ),
+    # Worklist and patients
+    "worklist": Row(Kind.CLINIC, "NTR"),
+    "patient_list": Row(Kind.CLINIC, "NRS"),
+    "patient_point": Row(
+        Kind.OBJECT,
+        "NRS",
+        args=lambda world: {"pk": world.patient.pk, "run_pk": world.run.pk},
+    ),
+    "patient_add": Row(Kind.CLINIC, "NT", unaudited="an empty form"),
+    "patient_detail": Row(Kind.OBJECT, "NRS", args=of("patient")),
+    "patient_edit": Row(Kind.OBJECT, "NT", args=of("patient")),
+    "patient_table": Row(Kind.OBJECT, "NRS", args=of("patient", slug="edss")),
+    "flag_acknowledge": Row(
+        Kind.OBJECT,
+        "N",
+        "post",
+        lambda world: {"pk": world.patient.pk, "flag_pk": world.flag.pk},
+        lambda _world: {"reason": "Seen."},
+        passes=(302,),
+    ),
+    # Clinical entry
+    "fact_list": Row(Kind.OBJECT, "NRS", args=of("patient")),
+    "fact_add": Row(Kind.OBJECT, "N", args=of("patient", kind="relapse")),
+    "fact_correct": Row(Kind.OBJECT, "N", args=fact),
+    "fact_withdraw": Row(Kind.OBJECT, "N", "post", fact, passes=(302,)),
+    # Upload
+    "upload_start": Row(Kind.CLINIC, "NT"),
+    "upload": Row(Kind.OBJECT, "NT", args=of("patient")),
+    "upload_draft": Row(Kind.OBJECT, "NT", args=of("draft")),
+    "upload_runs": Row(Kind.OBJECT, "NT", args=of("draft"), unaudited=STATE),
+    "upload_discard": Row(
+        Kind.OBJECT, "NT", "post", of("draft"), passes=(302,), unaudited="stored nothing yet"
+    ),
+    # Runs
+    "run_list": Row(Kind.CLINIC, "NTRDA"),
+    "run_detail": Row(Kind.OBJECT, "NTRDA", args=of("run")),
+    "run_state": Row(Kind.OBJECT, "NTRDA", args=of("run"), unaudited=STATE),
+    "run_cancel": Row(Kind.OBJECT, "T", "post", of("waiting"), passes=(302,)),
+    "run_retry": Row(Kind.OBJECT, "T", "post", of("failed"), passes=(302,)),
+    "run_file": Row(Kind.OBJECT, "NTRD", args=of("run", name="overlay.png")),
+    "scan_detail": Row(Kind.OBJECT, "NTRDA", args=of("scan")),
+    "scan_measure": Row(Kind.OBJECT, "T", "post", of("scan"), passes=(302,)),
+    # Reviews and ledger
+    "review_queue": Row(Kind.CLINIC, "NTRD"),
+    "review": Row(Kind.OBJECT, "NTRD", args=of("run")),
+    "review_verdict": Row(
+        Kind.OBJECT,
+        "R",
+        "post",
+        of("run"),
+        lambda _world: {"verdict": "accepted"},
+        passes=POSTED,
+    ),
+    "review_landmark": Row(Kind.OBJECT, "R", "post", of("run"), passes=POSTED),
+    "ledger": Row(Kind.CLINIC, "NTRD"),
+    "ledger_export": Row(Kind.CLINIC, "NTRD"),
+    "ledger_epochs": Row(Kind.CLINIC, "NTRD"),
+    "ledger_epoch_merge": Row(
+        Kind.OBJECT, "R", "post", lambda world: {"pk": world.scan.epoch.pk}, passes=POSTED
+    ),
+    # Administration
+    "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),
+    "member_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),
+    "member_create": Row(Kind.CLINIC, "A", unaudited="an empty form"),
+    "member_password": Row(Kind.OBJECT, "A", "post", of("membership"), passes=(200, 302)),
+    "member_remove": Row(Kind.OBJECT, "A", "post", of("membership"), passes=(302,)),
+    "token_list": Row(Kind.CLINIC, "A", unaudited=OWN),
+    "token_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),
+    "token_revoke": Row(Kind.OBJECT, "A", "post", of("token"), passes=(302,)),
+}
+
+PULL = Row(Kind.API_LIST, "NDS")
+API: dict[str, Row] = {
+    **{
+        f"api_{name}": PULL
+        for name in (
+            "patients",
+            "visits",
+            "assessments",
+            "relapses",
+            "treatments",
+            "phenotypes",
+            "lesions",
+            "scans",
+            "measurements",
+            "divergence",
+        )
+    },
+    "api_patient": Row(Kind.API_OBJECT, "NDS", args=of("patient")),
+    "api_patient_timeline": Row(Kind.API_OBJECT, "NDS", args=of("patient")),
+    "api_patient_divergence": Row(Kind.API_OBJECT, "NDS", args=of("patient")),
+    "api_run": Row(Kind.API_OBJECT, "NTRDA", args=of("run")),
+    # Without files the answer is 400: the caller was let in.
+    "api_upload": Row(
+        Kind.API_LIST, "NT", "post", passes=(400,), unaudited="refused before anything was read"
+    ),
+    "api_schema": Row(Kind.PUBLIC, unaudited=OWN),
+    "api_docs": Row(Kind.PUBLIC, unaudited=OWN),
+    "api_nowhere": Row(
+        Kind.PUBLIC, args=lambda _world: {"rest": "nothing"}, passes=(404,), unaudited=OWN
+    ),
+}
+
+ROWS = {**PAGES, **API}

@@ -1,0 +1,134 @@
+"""The built-in brain engine: volumes of one T1-weighted head scan."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from volumetry.core.brain import gates
+from volumetry.core.brain.measures import brain_measures
+from volumetry.core.brain.picture import mosaic_save
+from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
+from volumetry.core.brain.template import template_load
+from volumetry.core.errors import VolumetryError
+from volumetry.core.images import mask_save
+from volumetry.core.methods import Availability, CordRequest
+from volumetry.core.types import (
+    Outcome,
+    Provenance,
+    ScanImage,
+    Verdict,
+    VolumetryResult,
+)
+
+LABELS = {"csf": 1, "grey_matter": 2, "white_matter": 3, "lateral_ventricles": 4}
+
+
+class NeuraxisBrain:
+    """Volumes of brain, tissues, ventricles and intracranial space from one T1 scan."""
+
+    name = "neuraxis-brain"
+    version = "0.1.0"
+    description = (
+        "Neuraxis brain: affine registration to MNI152 (Fonov et al. 2011, "
+        "doi 10.1016/j.neuroimage.2010.07.033), bias field and tissue means by "
+        "expectation-maximisation, intracranial boundary by intensity and connection, tissue "
+        "fractions with explicit partial volume; volumes are sums of fractions."
+    )
+
+    def availability(self) -> Availability:
+        """Say that the built-in engine is always ready."""
+        return Availability(is_ready=True)
+
+    def measure(
+        self,
+        image: ScanImage,
+        *,
+        workdir: Path,
+        request: CordRequest | None = None,
+    ) -> VolumetryResult:
+        """Measure the brain; what cannot be measured is refused with a reason."""
+        started = time.perf_counter()
+        provenance = self._provenance(image, {})
+        try:
+            return self._measure(image, workdir=workdir, started=started)
+        except VolumetryError as refusal:
+            seconds = time.perf_counter() - started
+            return VolumetryResult.refused(str(refusal), provenance=provenance, seconds=seconds)
+
+    def _provenance(self, image: ScanImage, parameters: dict[str, object]) -> Provenance:
+        return Provenance(self.name, self.version, parameters, image.sha256)
+
+    def _measure(self, image: ScanImage, *, workdir: Path, started: float) -> VolumetryResult:
+        gates.extent_require(image)
+        steps: dict[str, float] = {}
+
+        def on_step(name: str) -> None:
+            steps[name] = round(time.perf_counter() - started - sum(steps.values()), 2)
+
+        found = brain_segment(image, on_step=on_step)
+        quality = (gates.slice_check(image), *found.checks,
+                   gates.border_check(found.parenchyma, found.flat))  # fmt: skip
+        parameters: dict[str, object] = {
+            "labels": LABELS,
+            "standard_error_basis": "default repeatability, not this site's own repeats",
+            "template": "MNI152 (nilearn)",
+            "template_digest": template_load().digest,
+            "affine_scale": round(found.place.scale, 4),
+            "tissue_means": [round(float(m), 2) for m in found.model.means],
+            "tissue_deviations": [round(float(d), 2) for d in found.model.deviations],
+            "simpleitk": sitk.Version.VersionString(),
+            "threads": 1,
+            "seconds_by_step": steps,
+        }
+        failed = [check for check in quality if check.verdict is Verdict.FAIL]
+        files = self._write(image, found, workdir=workdir)
+        provenance = self._provenance(image, parameters)
+        seconds = time.perf_counter() - started
+        if failed:
+            reason = " ".join(check.sentence for check in failed)
+            return VolumetryResult(
+                Outcome.REFUSED, reason, (), quality, provenance, seconds, files
+            )
+        measures = brain_measures(found, is_thick=max(image.spacing_mm) > gates.SLICE_WARN_MM)
+        return VolumetryResult(Outcome.OK, None, measures, quality, provenance, seconds, files)
+
+    def _write(
+        self, image: ScanImage, found: BrainSegmentation, *, workdir: Path
+    ) -> dict[str, Path]:
+        """Write mask and labels on the input's own grid, and the picture."""
+        to_box = np.linalg.inv(found.flat.affine) @ image.affine
+        shape = image.intensities.shape
+        parenchyma = ndimage.affine_transform(
+            found.parenchyma, to_box[:3, :3], offset=to_box[:3, 3], output_shape=shape, order=1
+        )
+        labels = ndimage.affine_transform(
+            label_map(found), to_box[:3, :3], offset=to_box[:3, 3], output_shape=shape, order=0
+        )
+        mask = mask_save(
+            (parenchyma > 0.5).astype(np.uint8), image.affine, workdir / "brain_mask.nii.gz"
+        )
+        segmentation = mask_save(labels, image.affine, workdir / "segmentation.nii.gz")
+        picture = mosaic_save(
+            found.flat.values,
+            spacing_mm=found.flat.spacing_mm,
+            masks=(found.intracranial, found.parenchyma > 0.5, found.ventricles.region),
+            path=workdir / "qc.png",
+        )
+        return {
+            "brain_mask.nii.gz": mask,
+            "segmentation.nii.gz": segmentation,
+            "qc.png": picture,
+        }
+
+
+def label_map(found: BrainSegmentation) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return the dominant tissue per voxel, numbered by ``LABELS``."""
+    labels = np.zeros(found.intracranial.shape, dtype=np.uint8)
+    order = np.array([LABELS["white_matter"], LABELS["grey_matter"], LABELS["csf"]])
+    inside = found.intracranial
+    labels[inside] = order[found.fractions[:, inside].argmax(axis=0)]
+    labels[found.ventricles.region & (labels == LABELS["csf"])] = LABELS["lateral_ventricles"]
+    return labels

@@ -1,0 +1,170 @@
+"""The built-in paired cord engine as a method: change between two scans of one person."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from volumetry.core.cord.engine import CordMeasurement, cord_measure
+from volumetry.core.cord.paired import (
+    MIN_COMMON_MM,
+    MIN_CORRELATION,
+    Alignment,
+    PairedChange,
+    align,
+    change_measure,
+)
+from volumetry.core.cord.quality import cord_quality
+from volumetry.core.cord.showing import review_picture, sagittal_view
+from volumetry.core.methods import Availability, CordRequest
+from volumetry.core.pictures import mosaic, picture_save
+from volumetry.core.types import (
+    Outcome,
+    Provenance,
+    QualityCheck,
+    Quantity,
+    ScanImage,
+    Structure,
+    StructureMeasure,
+    Unit,
+    Verdict,
+    VolumetryResult,
+)
+
+GOOD_CORRELATION = 0.3
+MAX_GAP_TO_DIFFERENCE = 1.5
+"""Percentage points between boundary shift and plain difference, above which a person looks."""
+
+
+class NeuraxisCordChange:
+    """Change of the cervical cord between two scans, percent of the first; loss is negative."""
+
+    name = "neuraxis-cord-change"
+    version = "1.0.0"
+    description = (
+        f"Change of cord area between two visits (Neuraxis cord change {version}): both cords "
+        "traced and straightened, aligned along the cord, boundary shift integral around one "
+        "outline of both visits, symmetric in time."
+    )
+
+    def availability(self) -> Availability:
+        """Say whether the method can run: it needs nothing beyond the package."""
+        return Availability(is_ready=True)
+
+    def measure(self, before: ScanImage, after: ScanImage, *, workdir: Path) -> VolumetryResult:
+        """Measure the change of ``cord_segment`` over the stretch that both visits show."""
+        started = time.perf_counter()
+        visits = [cord_measure(scan, request=CordRequest()) for scan in (before, after)]
+        files = _pictures(visits, workdir)
+        change, reason = _change_of(visits)
+        checks = (*_visit_checks(visits), *(_pair_checks(change) if change else ()))
+        measures: tuple[StructureMeasure, ...] = ()
+        if change is not None:
+            measures = (
+                StructureMeasure(
+                    Structure.CORD_SEGMENT,
+                    Quantity.PERCENT_CHANGE,
+                    change.percent,
+                    Unit.PERCENT,
+                    change.standard_error,
+                ),
+            )
+        return VolumetryResult(
+            Outcome.OK if change else Outcome.REFUSED,
+            reason,
+            measures,
+            checks,
+            self._provenance(before, after, change),
+            time.perf_counter() - started,
+            files,
+        )
+
+    def _provenance(
+        self, before: ScanImage, after: ScanImage, change: PairedChange | None
+    ) -> Provenance:
+        parameters: dict[str, object] = {"sign": "negative is loss"}
+        if change is not None:
+            swapped = 100.0 * (1.0 / (1.0 + change.percent / 100.0) - 1.0)
+            parameters |= {
+                "common_length_mm": round(change.length_mm, 2),
+                "shift_along_cord_mm": round(change.alignment.shift_mm, 2),
+                "alignment_correlation": round(change.alignment.correlation, 3),
+                "boundary_shift_percent": round(change.percent, 4),
+                "swapped_percent": round(swapped, 4),
+                "plain_difference_percent": round(change.difference_percent, 4),
+            }
+        return Provenance(
+            self.name, self.version, parameters, before.sha256, {"followup": after.sha256}
+        )
+
+
+def _change_of(visits: list[CordMeasurement]) -> tuple[PairedChange | None, str | None]:
+    """Measure the change, or say why it cannot be."""
+    for name, visit in zip(("baseline", "follow-up"), visits, strict=True):
+        if visit.profile is None:
+            return None, f"In the {name} scan the cord was not measured: {visit.reason}"
+    one, other = visits
+    assert one.located is not None
+    assert other.located is not None
+    if one.located.polarity != other.located.polarity:
+        return (
+            None,
+            "The scans have opposite contrast between cord and fluid; they do not pair.",
+        )
+    if one.grid.is_thick_axial != other.grid.is_thick_axial:
+        return None, "One scan has thick slices and the other has not; they do not pair."
+    alignment: Alignment | None = align(one, other)
+    if alignment is None:
+        return None, f"The scans share less than {MIN_COMMON_MM:.0f} mm of visible cord."
+    if alignment.correlation < MIN_CORRELATION:
+        return None, (
+            "The scans could not be aligned along the cord "
+            f"(correlation {alignment.correlation:.2f}, at least {MIN_CORRELATION} is needed)."
+        )
+    change = change_measure(one, other, alignment)
+    if change is None:
+        return None, f"The scans share less than {MIN_COMMON_MM:.0f} mm of visible cord."
+    return change, None
+
+
+def _visit_checks(visits: list[CordMeasurement]) -> list[QualityCheck]:
+    return [
+        replace(check, name=f"{name}_{check.name}")
+        for name, visit in zip(("baseline", "followup"), visits, strict=True)
+        for check in cord_quality(visit)
+    ]
+
+
+def _pair_checks(change: PairedChange) -> list[QualityCheck]:
+    gap = abs(change.percent - change.difference_percent)
+    correlation = change.alignment.correlation
+    return [
+        QualityCheck(
+            "alignment_correlation",
+            round(correlation, 3),
+            MIN_CORRELATION,
+            Verdict.PASS if correlation >= GOOD_CORRELATION else Verdict.WARN,
+            f"The follow-up lies {change.alignment.shift_mm:.1f} mm along the cord from the "
+            f"baseline; {change.length_mm:.0f} mm are common.",
+        ),
+        QualityCheck(
+            "gap_to_plain_difference",
+            round(gap, 2),
+            MAX_GAP_TO_DIFFERENCE,
+            Verdict.PASS if gap <= MAX_GAP_TO_DIFFERENCE else Verdict.WARN,
+            f"Boundary shift reads {change.percent:+.2f} %, the plain difference of areas "
+            f"{change.difference_percent:+.2f} %.",
+        ),
+    ]
+
+
+def _pictures(visits: list[CordMeasurement], workdir: Path) -> dict[str, Path]:
+    """Draw both visits, the baseline above the follow-up."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    pictures = [review_picture(visit, sagittal_view(visit)) for visit in visits]
+    width = max(picture.width for picture in pictures)
+    height = max(picture.height for picture in pictures)
+    tiles = []
+    for picture in pictures:
+        tile = picture.crop((0, 0, width, height))
+        tiles.append(tile)
+    return {"qc.png": picture_save(mosaic(tiles, columns=1), workdir / "qc.png")}

@@ -1,0 +1,335 @@
+"""Writes: request, claim, record and heal measurement runs.
+
+No transaction spans a computation: `run_claim` (one UPDATE), the measurement (none open),
+`run_succeed` or `run_fail` (atomic). ``attempt`` is the fencing token: a worker that was given
+up for dead stores nothing when it wakes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.files import File
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from volumetry.core.errors import NotMeasurable, VolumetryError
+from volumetry.core.images import image_load
+from volumetry.core.methods import CordRequest
+from volumetry.core.types import Contrast, Landmark, LandmarkKind, VolumetryResult
+from volumetry.engines.registry import METHODS
+from volumetry.models import (
+    Measurement,
+    QualityResult,
+    RunFile,
+    SourceImage,
+    Status,
+    VolumetryRun,
+)
+from volumetry.signals import run_finished
+
+log = structlog.get_logger(__name__)
+
+
+class UnknownMethod(ValueError):
+    """The method asked for is not one that this deployment enables."""
+
+
+def parameters_digest(parameters: Mapping[str, object]) -> str:
+    """Return the SHA-256 of canonical JSON, the identity of a request."""
+    text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def image_store(
+    *,
+    path: Path,
+    sha256: str,
+    shape: Sequence[int],
+    spacing_mm: Sequence[float],
+    axcodes: str,
+    is_synthetic: bool = False,
+) -> SourceImage:
+    """Move a clean NIfTI file into storage and record what its header says.
+
+    If the row cannot be stored, the file is removed again; a caller whose transaction fails
+    later removes it itself.
+    """
+    image = SourceImage(
+        sha256=sha256,
+        shape=list(shape),
+        spacing_mm=[round(float(side), 6) for side in spacing_mm],
+        axcodes=axcodes,
+        is_synthetic=is_synthetic,
+    )
+    with path.open("rb") as stream:
+        image.file.save("image.nii.gz", File(stream), save=False)
+    try:
+        image.save(force_insert=True)
+    except BaseException:
+        image.file.delete(save=False)
+        raise
+    return image
+
+
+@transaction.atomic
+def run_request(
+    *, image: SourceImage, method: str, parameters: Mapping[str, object] | None = None
+) -> VolumetryRun:
+    """Ask for a measurement; a second request for the same one returns the active run."""
+    if method not in METHODS:
+        raise UnknownMethod(f"{method} is not a method of this installation.")
+    asked = dict(parameters or {})
+    run, _created = VolumetryRun.objects.get_or_create(
+        image=image,
+        method=method,
+        method_version=METHODS[method].version,
+        parameters_digest=parameters_digest(asked),
+        status__in=[Status.QUEUED, Status.RUNNING],
+        defaults={"parameters": asked, "status": Status.QUEUED},
+    )
+    return run
+
+
+def run_claim(run_id: UUID) -> VolumetryRun | None:
+    """Take a queued run, or return None because another worker already did."""
+    now = timezone.now()
+    claimed = VolumetryRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
+        status=Status.RUNNING, attempt=F("attempt") + 1, heartbeat_at=now, started_at=now
+    )
+    return VolumetryRun.objects.select_related("image").get(pk=run_id) if claimed else None
+
+
+def run_step(run: VolumetryRun, step: str) -> None:
+    """Say what the worker is doing now, as long as it still holds the run."""
+    VolumetryRun.objects.filter(pk=run.pk, status=Status.RUNNING, attempt=run.attempt).update(
+        step=step
+    )
+
+
+def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
+    """Measure the run's image, write files into ``workdir``, and say where it stands.
+
+    Raises
+    ------
+    VolumetryError
+        If the stored image cannot be read: permanent, in words for the clinic.
+    """
+    if not run.image.file:
+        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
+    method = METHODS[run.method]
+    run_step(run, "Step 1 of 3: reading the image.")
+    image = image_load(Path(run.image.file.path))
+    run_step(run, "Step 2 of 3: finding, outlining and measuring.")
+    return method.measure(image, workdir=workdir, request=cord_request(run.parameters))
+
+
+def cord_request(parameters: Mapping[str, object]) -> CordRequest:
+    """Return the engine's request from a run's stored parameters."""
+    landmark = parameters.get("landmark")
+    hint = parameters.get("hint_mm")
+    return CordRequest(
+        contrast=Contrast(str(parameters.get("contrast", Contrast.AUTO))),
+        landmark=(
+            Landmark(LandmarkKind(str(landmark["kind"])), _point(landmark["point_mm"]))
+            if isinstance(landmark, Mapping)
+            else None
+        ),
+        hint_mm=_point(hint) if hint is not None else None,
+    )
+
+
+def _point(values: object) -> tuple[float, float, float]:
+    """Return three coordinates, or say that these are none."""
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise ValueError("A point has three coordinates.")
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)
+
+
+def run_succeed(run: VolumetryRun, result: VolumetryResult) -> bool:
+    """Record measures, quality and files and close the run, together or not at all.
+
+    Returns False, and stores nothing, when the run was taken from this worker meanwhile.
+    """
+    stored: list[RunFile] = []
+    try:
+        with transaction.atomic():
+            if not _close(
+                run,
+                status=Status.SUCCEEDED,
+                outcome=result.outcome.value,
+                reason=result.reason or "",
+                seconds=result.seconds,
+                provenance=asdict(result.provenance),
+            ):
+                return False
+            Measurement.objects.bulk_create(
+                Measurement(
+                    run=run,
+                    structure=measure.structure.value,
+                    quantity=measure.quantity.value,
+                    value=measure.value,
+                    unit=measure.unit.value,
+                    standard_error=measure.standard_error,
+                )
+                for measure in result.measures
+            )
+            QualityResult.objects.bulk_create(
+                QualityResult(
+                    run=run,
+                    name=check.name,
+                    value=check.value,
+                    limit=check.limit,
+                    verdict=check.verdict.value,
+                    sentence=check.sentence,
+                )
+                for check in result.quality
+            )
+            for name, path in result.files.items():
+                stored.append(_store_file(run, name, path))
+            run.refresh_from_db()
+            run_finished.send(sender=VolumetryRun, run=run)
+    except BaseException:
+        for file in stored:
+            file.file.delete(save=False)
+        raise
+    return True
+
+
+def _store_file(run: VolumetryRun, name: str, path: Path) -> RunFile:
+    """Store one file of a run under a random name."""
+    file = RunFile(run=run, name=name)
+    with path.open("rb") as stream:
+        file.file.save(name, File(stream), save=False)
+    file.save()
+    return file
+
+
+def run_fail(run: VolumetryRun, reason: str) -> bool:
+    """Close the run with a sentence for the clinic; False when it was taken meanwhile."""
+    with transaction.atomic():
+        if not _close(run, status=Status.FAILED, reason=reason):
+            return False
+        run.refresh_from_db()
+        run_finished.send(sender=VolumetryRun, run=run)
+    return True
+
+
+def run_release(run: VolumetryRun, reason: str) -> bool:
+    """Give a run back after a transient error, or fail it after the last attempt."""
+    if run.attempt >= settings.RUN_MAX_ATTEMPTS:
+        return run_fail(
+            run, f"{reason} It was tried {run.attempt} times; tell your administrator."
+        )
+    released = VolumetryRun.objects.filter(
+        pk=run.pk, status=Status.RUNNING, attempt=run.attempt
+    ).update(status=Status.QUEUED, heartbeat_at=None, step="")
+    return bool(released)
+
+
+def run_cancel(run: VolumetryRun) -> bool:
+    """Cancel a run that has not begun; False when it already has."""
+    cancelled = VolumetryRun.objects.filter(pk=run.pk, status=Status.QUEUED).update(
+        status=Status.CANCELLED, finished_at=timezone.now()
+    )
+    return bool(cancelled)
+
+
+def _close(run: VolumetryRun, **fields: object) -> bool:
+    """End the run if this worker still holds it."""
+    return bool(
+        VolumetryRun.objects.filter(
+            pk=run.pk, status=Status.RUNNING, attempt=run.attempt
+        ).update(finished_at=timezone.now(), step="", **fields)
+    )
+
+
+@contextmanager
+def heartbeat(run: VolumetryRun) -> Iterator[None]:
+    """Tell the database every few seconds that the worker lives, from a thread of its own."""
+    stop = Event()
+
+    def beat() -> None:
+        while not stop.wait(settings.RUN_HEARTBEAT_SECONDS):
+            VolumetryRun.objects.filter(
+                pk=run.pk, status=Status.RUNNING, attempt=run.attempt
+            ).update(heartbeat_at=timezone.now())
+        connection.close()
+
+    thread = Thread(target=beat, name=f"heartbeat-{run.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+
+
+def run_execute(run_id: UUID) -> bool:
+    """Claim, measure and record one run; False when there was nothing to do.
+
+    A permanent error closes the run with its sentence. Anything else gives the run back and is
+    raised for the log.
+    """
+    run = run_claim(run_id)
+    if run is None:
+        return False
+    log.info("run_started", run=str(run.pk), method=run.method, attempt=run.attempt)
+    with TemporaryDirectory(dir=settings.SCRATCH_ROOT, prefix="run-") as folder:
+        try:
+            with heartbeat(run):
+                result = run_measure(run, workdir=Path(folder))
+            run_step(run, "Step 3 of 3: storing numbers and pictures.")
+            done = run_succeed(run, result)
+        except VolumetryError as error:
+            done = run_fail(run, str(error))
+        except Exception:
+            run_release(run, "The measurement stopped because of a fault of the server.")
+            raise
+    log.info("run_finished", run=str(run.pk), stored=done)
+    return done
+
+
+def runs_sweep() -> list[UUID]:
+    """Heal what a lost message or a killed worker left; return the runs to send again."""
+    now = timezone.now()
+    stale = now - timedelta(seconds=settings.RUN_STALE_SECONDS)
+    for run in VolumetryRun.objects.filter(status=Status.RUNNING, heartbeat_at__lt=stale):
+        # A beat in between saves the run: the condition is asked again by the UPDATE.
+        held = Q(pk=run.pk, status=Status.RUNNING, attempt=run.attempt, heartbeat_at__lt=stale)
+        if run.attempt >= settings.RUN_MAX_ATTEMPTS:
+            reason = "The measurement was interrupted three times; tell your administrator."
+            with transaction.atomic():
+                if VolumetryRun.objects.filter(held).update(
+                    status=Status.FAILED, reason=reason, finished_at=now
+                ):
+                    run.refresh_from_db()
+                    run_finished.send(sender=VolumetryRun, run=run)
+        else:
+            VolumetryRun.objects.filter(held).update(
+                status=Status.QUEUED, heartbeat_at=None, sent_at=None, step=""
+            )
+    unsent = now - timedelta(seconds=settings.RUN_RESEND_SECONDS)
+    waiting = VolumetryRun.objects.filter(status=Status.QUEUED).filter(
+        Q(sent_at__isnull=True) | Q(sent_at__lt=unsent)
+    )
+    ids = list(waiting.order_by("created_at").values_list("pk", flat=True))
+    VolumetryRun.objects.filter(pk__in=ids, status=Status.QUEUED).update(sent_at=now)
+    return ids
+
+
+def run_mark_sent(run_id: UUID) -> None:
+    """Remember when the doorbell was rung for a run."""
+    VolumetryRun.objects.filter(pk=run_id, status=Status.QUEUED).update(sent_at=timezone.now())
