@@ -6,7 +6,7 @@ from itertools import groupby
 
 from monitoring.charts.canvas import Canvas, iso, runs
 from monitoring.core.types import Region
-from monitoring.selectors.timelines import Z95, Timeline, TimelinePoint
+from monitoring.selectors.timelines import Timeline, TimelinePoint
 
 EPOCH_SYMBOLS = ("circle", "square", "diamond", "pentagon", "hexagon", "star-square")
 LEAST_SPAN = (96.0, 103.0)  # percent: a flat course is not blown up to fill the row
@@ -184,9 +184,8 @@ def point_words(point: TimelinePoint) -> str:
 def _value_words(point: TimelinePoint) -> str:
     """Return value, 95 % half-width and unit."""
     text = f"{point.shown_value:.1f}"
-    if point.standard_error is not None:
-        scale = point.shown_value / point.value
-        text += f" ± {Z95 * point.standard_error * scale:.1f}"
+    if point.shown_margin is not None:
+        text += f" ± {point.shown_margin:.1f}"
     return f"{text} {point.shown_unit}"
 
 

@@ -33,6 +33,7 @@ class Grant(models.TextChoices):
 
     WORKLIST = "worklist", "see the worklist"
     PATIENT_READ = "patient_read", "see a patient's timeline"
+    REPORT = "report", "print a patient's report"
     PATIENT_WRITE = "patient_write", "add patients and visits"
     CLINICAL_WRITE = "clinical_write", "enter EDSS, relapses, treatments"
     FLAG_ACT = "flag_act", "acknowledge a change of level"
@@ -51,6 +52,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
         {
             Grant.WORKLIST,
             Grant.PATIENT_READ,
+            Grant.REPORT,
             Grant.PATIENT_WRITE,
             Grant.CLINICAL_WRITE,
             Grant.FLAG_ACT,
@@ -75,6 +77,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
         {
             Grant.WORKLIST,
             Grant.PATIENT_READ,
+            Grant.REPORT,
             Grant.RUN_READ,
             Grant.REVIEW_READ,
             Grant.REVIEW_WRITE,

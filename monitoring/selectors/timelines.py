@@ -90,6 +90,13 @@ class TimelinePoint:
         return self.value / 1000 if self.unit == "mm3" else self.value
 
     @property
+    def shown_margin(self) -> float | None:
+        """Return the half-width of the 95 % interval in `shown_unit`; None when unknown."""
+        if self.standard_error is None:
+            return None
+        return Z95 * self.standard_error * self.shown_value / self.value
+
+    @property
     def is_reviewed(self) -> bool:
         """Say whether a reader has looked."""
         return bool(self.verdict)
@@ -364,16 +371,22 @@ def _edss(patient: Patient, relapses: Sequence[Relapse]) -> tuple[EdssStep, ...]
 
 
 def _scanner_changes(points: Sequence[TimelinePoint]) -> tuple[ScannerChange, ...]:
-    """Return the days on which usable scans moved to another epoch."""
-    changes: list[ScannerChange] = []
-    last: TimelinePoint | None = None
+    """Return the days on which usable values of a region moved to another epoch.
+
+    Brain and cord may come from two protocols of one visit; only a change within a region
+    breaks a comparison.
+    """
+    changes: dict[date, ScannerChange] = {}
+    last: dict[Region, TimelinePoint] = {}
     for point in sorted((p for p in points if p.is_usable), key=lambda p: p.when):
-        if last is not None and point.epoch_id != last.epoch_id and point.when != last.when:
-            changes.append(
-                ScannerChange(when=point.when, before=last.epoch_label, after=point.epoch_label)
-            )
-        last = point
-    return tuple(changes)
+        before = last.get(point.region)
+        last[point.region] = point
+        if before is None or before.epoch_id == point.epoch_id or before.when == point.when:
+            continue
+        changes[point.when] = ScannerChange(
+            when=point.when, before=before.epoch_label, after=point.epoch_label
+        )
+    return tuple(changes.values())
 
 
 def _scans(scans: Sequence[Scan], points: Sequence[TimelinePoint]) -> tuple[TimelineScan, ...]:

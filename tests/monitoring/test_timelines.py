@@ -133,6 +133,16 @@ def test_a_scanner_change_is_found_and_merged_epochs_are_none(patient: Patient) 
     assert timeline_of(patient, today=TODAY).scanner_changes == ()
 
 
+def test_brain_and_cord_of_two_protocols_are_no_scanner_change(vltava: Clinic) -> None:
+    patient = patient_make(vltava)
+    for year in range(2018, 2022):
+        brain, cord = (scan_make(patient, date(year, 3, 1), scanner=s) for s in ("T1", "T2"))
+        run_make(brain, "neuraxis-brain", measures={("brain_parenchyma", "volume"): 1.1e6})
+        run_make(cord, "neuraxis-cord", measures={("cord_pmj_64mm", "mean_csa"): 70.0})
+
+    assert timeline_of(patient, today=TODAY).scanner_changes == ()
+
+
 def test_a_point_carries_the_weight_that_the_model_gave_it(patient: Patient) -> None:
     points = timeline_of(patient, today=TODAY).points
     assert all(point.weight is not None and point.weight > 0.4 for point in points)

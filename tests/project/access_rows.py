@@ -88,6 +88,9 @@ PAGES: dict[str, Row] = {
     "patient_detail": Row(Kind.OBJECT, "NRS", args=of("patient")),
     "patient_edit": Row(Kind.OBJECT, "NT", args=of("patient")),
     "patient_table": Row(Kind.OBJECT, "NRS", args=of("patient", slug="edss")),
+    "report": Row(Kind.OBJECT, "NR", args=of("patient")),
+    # The patient of this world has no value that a report could hold.
+    "report_pdf": Row(Kind.OBJECT, "NR", args=of("patient"), passes=(200, 409, 503)),
     "flag_acknowledge": Row(
         Kind.OBJECT,
         "N",
