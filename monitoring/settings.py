@@ -155,6 +155,8 @@ RUN_HEARTBEAT_SECONDS: float = env.float("RUN_HEARTBEAT_SECONDS", default=15.0)
 RUN_STALE_SECONDS: float = env.float("RUN_STALE_SECONDS", default=90.0)
 RUN_RESEND_SECONDS: float = env.float("RUN_RESEND_SECONDS", default=120.0)
 RUN_MAX_ATTEMPTS = 3
+# How many runs of a clinic that is measured once more wait in the worker's queue at a time.
+RUN_BACKGROUND_AT_ONCE: int = env.int("RUN_BACKGROUND_AT_ONCE", default=20)
 SWEEP_SECONDS: float = env.float("SWEEP_SECONDS", default=60.0)
 
 # --- Files ----------------------------------------------------------------------------------

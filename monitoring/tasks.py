@@ -9,23 +9,31 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from monitoring.selectors.divergence import patients_out_of_date
-from monitoring.services import divergence, idempotency, uploads
+from monitoring.services import divergence, idempotency, pairs, uploads
 from volumetry.storage import orphans_sweep
+from volumetry.tasks import run_enqueue
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name="monitoring.tasks.divergence_refresh")
 def divergence_refresh(patient_id: str) -> None:
-    """Recompute one patient's divergence."""
-    divergence.divergence_refresh(UUID(patient_id))
+    """Recompute one patient's divergence, and ask for the changes that are missing."""
+    _patient_refresh(UUID(patient_id))
 
 
 @shared_task(name="monitoring.tasks.divergence_sweep")
 def divergence_sweep() -> None:
     """Recompute patients whose facts are newer than their estimate."""
     for patient_id in patients_out_of_date():
-        divergence.divergence_refresh(patient_id)
+        _patient_refresh(patient_id)
+
+
+def _patient_refresh(patient_id: UUID) -> None:
+    """Do what follows a changed fact: pairs first, so that the statement closes the round."""
+    for run in pairs.pairs_ensure(patient_id):
+        run_enqueue(run.pk)
+    divergence.divergence_refresh(patient_id)
 
 
 @shared_task(name="monitoring.tasks.drafts_sweep")

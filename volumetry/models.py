@@ -8,7 +8,7 @@ import uuid
 from typing import Any, NoReturn
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 
 class AppendOnlyError(TypeError):
@@ -121,10 +121,21 @@ class SourceImage(models.Model):
 
 
 class VolumetryRun(models.Model):
-    """One method applied to one image: the state machine."""
+    """One method applied to one image, or to a pair: the state machine.
+
+    A pair belongs to its later image; ``before`` is the earlier one, empty for a single scan.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(SourceImage, on_delete=models.PROTECT, related_name="runs")
+    before = models.ForeignKey(
+        SourceImage,
+        on_delete=models.PROTECT,
+        related_name="later_runs",
+        null=True,
+        blank=True,
+        help_text="The earlier image of a pair",
+    )
     method = models.CharField(max_length=64)
     method_version = models.CharField(max_length=32)
     parameters = models.JSONField(default=dict, help_text="What was asked: contrast, landmark")
@@ -132,6 +143,9 @@ class VolumetryRun(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True)
     reason = models.TextField(blank=True, help_text="One sentence for the clinic")
+    is_background = models.BooleanField(
+        default=False, help_text="Measured when no visit waits: a whole clinic once more"
+    )
     attempt = models.PositiveSmallIntegerField(default=0, help_text="Fencing token")
     step = models.CharField(max_length=80, blank=True, help_text="What it is doing now")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -158,8 +172,17 @@ class VolumetryRun(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["image", "method", "method_version", "parameters_digest"],
-                condition=Q(status__in=[Status.QUEUED, Status.RUNNING]),
+                condition=Q(status__in=[Status.QUEUED, Status.RUNNING], before__isnull=True),
                 name="one_active_run_per_image_and_method",
+            ),
+            models.UniqueConstraint(
+                fields=["image", "before", "method", "method_version", "parameters_digest"],
+                condition=Q(status__in=[Status.QUEUED, Status.RUNNING], before__isnull=False),
+                name="one_active_run_per_pair_and_method",
+            ),
+            models.CheckConstraint(
+                condition=Q(before__isnull=True) | ~Q(before=F("image")),
+                name="a_pair_has_two_images",
             ),
         ]
         indexes = [
@@ -179,6 +202,11 @@ class VolumetryRun(models.Model):
     def is_active(self) -> bool:
         """Say whether the run still waits or works."""
         return self.status in ACTIVE
+
+    @property
+    def task(self) -> tuple[str, uuid.UUID | None]:
+        """Return what is measured: of two runs of an image with one task the newer counts."""
+        return (self.method, self.before_id)
 
 
 def run_file_path(file: "RunFile", _filename: str) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -26,8 +26,14 @@ from django.utils import timezone
 from volumetry.core.errors import NotMeasurable, VolumetryError
 from volumetry.core.images import image_load
 from volumetry.core.methods import CordRequest
-from volumetry.core.types import Contrast, Landmark, LandmarkKind, VolumetryResult
-from volumetry.engines.registry import METHODS
+from volumetry.core.types import (
+    Contrast,
+    Landmark,
+    LandmarkKind,
+    ScanImage,
+    VolumetryResult,
+)
+from volumetry.engines.registry import METHODS, PAIR_METHODS
 from volumetry.models import (
     Measurement,
     QualityResult,
@@ -85,19 +91,33 @@ def image_store(
 
 @transaction.atomic
 def run_request(
-    *, image: SourceImage, method: str, parameters: Mapping[str, object] | None = None
+    *,
+    image: SourceImage,
+    method: str,
+    parameters: Mapping[str, object] | None = None,
+    before: SourceImage | None = None,
+    is_background: bool = False,
 ) -> VolumetryRun:
-    """Ask for a measurement; a second request for the same one returns the active run."""
-    if method not in METHODS:
+    """Ask for a measurement; a second request for the same one returns the active run.
+
+    With ``before`` the method is one for pairs and measures the change from it to ``image``.
+    """
+    known = METHODS if before is None else PAIR_METHODS
+    if method not in known:
         raise UnknownMethod(f"{method} is not a method of this installation.")
     asked = dict(parameters or {})
     run, _created = VolumetryRun.objects.get_or_create(
         image=image,
+        before=before,
         method=method,
-        method_version=METHODS[method].version,
+        method_version=known[method].version,
         parameters_digest=parameters_digest(asked),
         status__in=[Status.QUEUED, Status.RUNNING],
-        defaults={"parameters": asked, "status": Status.QUEUED},
+        defaults={
+            "parameters": asked,
+            "status": Status.QUEUED,
+            "is_background": is_background,
+        },
     )
     return run
 
@@ -108,7 +128,9 @@ def run_claim(run_id: UUID) -> VolumetryRun | None:
     claimed = VolumetryRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
         status=Status.RUNNING, attempt=F("attempt") + 1, heartbeat_at=now, started_at=now
     )
-    return VolumetryRun.objects.select_related("image").get(pk=run_id) if claimed else None
+    if not claimed:
+        return None
+    return VolumetryRun.objects.select_related("image", "before").get(pk=run_id)
 
 
 def run_step(run: VolumetryRun, step: str) -> None:
@@ -119,20 +141,33 @@ def run_step(run: VolumetryRun, step: str) -> None:
 
 
 def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
-    """Measure the run's image, write files into ``workdir``, and say where it stands.
+    """Measure the run's image or pair, write files into ``workdir``, say where it stands.
 
     Raises
     ------
     VolumetryError
-        If the stored image cannot be read: permanent, in words for the clinic.
+        If a stored image cannot be read, or the method is gone: permanent, in words.
     """
-    if not run.image.file:
-        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
-    method = METHODS[run.method]
+    known = METHODS if run.before is None else PAIR_METHODS
+    if run.method not in known:
+        raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
     run_step(run, "Step 1 of 3: reading the image.")
-    image = image_load(Path(run.image.file.path))
+    image = _image_of(run.image)
+    if run.before is not None:
+        before = _image_of(run.before)
+        run_step(run, "Step 2 of 3: aligning both scans and measuring the change.")
+        return PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
     run_step(run, "Step 2 of 3: finding, outlining and measuring.")
-    return method.measure(image, workdir=workdir, request=cord_request(run.parameters))
+    return METHODS[run.method].measure(
+        image, workdir=workdir, request=cord_request(run.parameters)
+    )
+
+
+def _image_of(stored: SourceImage) -> ScanImage:
+    """Read a stored image."""
+    if not stored.file:
+        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
+    return image_load(Path(stored.file.path))
 
 
 def cord_request(parameters: Mapping[str, object]) -> CordRequest:
@@ -173,6 +208,8 @@ def run_succeed(run: VolumetryRun, result: VolumetryResult) -> bool:
                 reason=result.reason or "",
                 seconds=result.seconds,
                 provenance=asdict(result.provenance),
+                # What measured it, not what was installed when it was asked for.
+                method_version=result.provenance.version,
             ):
                 return False
             Measurement.objects.bulk_create(
@@ -322,12 +359,29 @@ def runs_sweep() -> list[UUID]:
                 status=Status.QUEUED, heartbeat_at=None, sent_at=None, step=""
             )
     unsent = now - timedelta(seconds=settings.RUN_RESEND_SECONDS)
-    waiting = VolumetryRun.objects.filter(status=Status.QUEUED).filter(
-        Q(sent_at__isnull=True) | Q(sent_at__lt=unsent)
+    waiting = (
+        VolumetryRun.objects.filter(status=Status.QUEUED)
+        .filter(Q(sent_at__isnull=True) | Q(sent_at__lt=unsent))
+        .order_by("created_at")
     )
-    ids = list(waiting.order_by("created_at").values_list("pk", flat=True))
+    ids = list(waiting.filter(is_background=False).values_list("pk", flat=True))
+    ids += waiting.filter(is_background=True).values_list("pk", flat=True)[
+        : _background_room(unsent)
+    ]
     VolumetryRun.objects.filter(pk__in=ids, status=Status.QUEUED).update(sent_at=now)
     return ids
+
+
+def _background_room(unsent: datetime) -> int:
+    """Return for how many more background runs the worker may be rung.
+
+    A queue is first come, first served: were a whole clinic rung for at once, the scan of a
+    visit would wait behind all of it.
+    """
+    sent = VolumetryRun.objects.filter(is_background=True).filter(
+        Q(status=Status.RUNNING) | Q(status=Status.QUEUED, sent_at__gte=unsent)
+    )
+    return max(0, settings.RUN_BACKGROUND_AT_ONCE - sent.count())
 
 
 def run_mark_sent(run_id: UUID) -> None:

@@ -201,6 +201,9 @@ class MeasurementRecord(Record):
     method = serializers.CharField()
     method_version = serializers.CharField()
     series = serializers.CharField(help_text="Only points of one series may be compared")
+    compared_with_scan = serializers.UUIDField(
+        allow_null=True, help_text="Of a change in percent: the earlier scan; else null"
+    )
     is_synthetic = serializers.BooleanField()
 
 

@@ -13,8 +13,10 @@ from rest_framework.views import APIView
 
 from monitoring.api import records
 from monitoring.api.answers import answer, described, documented, token_of
+from monitoring.core.pairing import Against
 from monitoring.models import FUNCTIONAL_SYSTEMS, Grant, LesionCount
 from monitoring.models import Level as DivergenceLevel
+from monitoring.selectors.changes import Change
 from monitoring.selectors.observations import Point
 from monitoring.selectors.registry import interval_95
 from monitoring.selectors.timelines import EdssStep, Timeline, TimelinePoint, timeline_of
@@ -109,6 +111,59 @@ class TrendPoint(MeasuredPoint):
     days_after_relapse = serializers.IntegerField(allow_null=True)
 
 
+class MeasuredChange(records.Json):
+    """The change between two scans, measured on both together; negative is loss."""
+
+    scan = serializers.UUIDField(source="scan_id")
+    compared_with_scan = serializers.UUIDField(source="before_scan_id")
+    run = serializers.UUIDField(source="run_id", allow_null=True)
+    date = serializers.DateField(source="when")
+    since = serializers.DateField()
+    region = serializers.ChoiceField(choices=LesionCount.Region.choices, source="region.value")
+    against = serializers.ListField(
+        child=serializers.ChoiceField(choices=[one.value for one in Against]),
+        help_text="baseline, previous, or both",
+    )
+    is_first_baseline = serializers.BooleanField(
+        source="is_first",
+        help_text="false: the baseline is the first scan of this scanner, not of the patient",
+    )
+    structure = serializers.CharField(allow_blank=True)
+    percent = serializers.FloatField(
+        allow_null=True, help_text="null: not measured, see not_assessable_reason"
+    )
+    standard_error = serializers.FloatField(allow_null=True)
+    interval_95 = serializers.SerializerMethodField()
+    percent_per_year = serializers.FloatField(allow_null=True)
+    difference_percent = serializers.FloatField(
+        allow_null=True, help_text="Of the two scans, each measured alone: a cross-check"
+    )
+    not_assessable_reason = serializers.CharField(source="sentence", allow_blank=True)
+    doubt = serializers.CharField(allow_blank=True)
+    quality = serializers.SerializerMethodField()
+    is_rejected = serializers.BooleanField()
+    waits_for_reader = serializers.BooleanField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    method = serializers.CharField(allow_blank=True)
+    method_version = serializers.CharField(source="version", allow_blank=True)
+
+    @extend_schema_field(
+        serializers.ListField(
+            child=serializers.FloatField(), min_length=2, max_length=2, allow_null=True
+        )
+    )
+    def get_interval_95(self, change: Change) -> list[float] | None:
+        """Return low and high, percent."""
+        return list(change.interval) if change.interval else None
+
+    @extend_schema_field(
+        serializers.ChoiceField(choices=["good", "fair", "poor", "rejected"], allow_null=True)
+    )
+    def get_quality(self, change: Change) -> str | None:
+        """Return the quality word, null while a failed check waits for a reader."""
+        return change.quality.value if change.quality else None
+
+
 class TimelineEdss(records.Json):
     """One EDSS."""
 
@@ -189,6 +244,7 @@ class TimelineRecord(records.Json):
     patient = records.PatientRecord()
     points = TrendPoint(many=True)
     other_points = MeasuredPoint(many=True)
+    changes = MeasuredChange(many=True)
     scans = TimelineScan(many=True)
     edss = TimelineEdss(many=True)
     relapses = records.RelapseRecord(many=True)

@@ -206,7 +206,7 @@ def _scan_record(request: Request, scan: Scan, *, began: datetime) -> dict[str, 
         "is_duplicate": scan.created_at < began,
         "runs": [
             run_record(request, run=run, scan=scan, patient=patient)
-            for run in scan.image.runs.order_by("created_at")
+            for run in scan.image.runs.filter(before__isnull=True).order_by("created_at")
         ],
     }
     # Plain JSON values: the answer is kept as it was sent.

@@ -209,10 +209,11 @@ def _visit_upload(
 
 
 def phantom_runs() -> list[VolumetryRun]:
-    """Return the runs of the phantom patients."""
+    """Return the runs of the phantom patients on single scans; changes follow by themselves."""
     names = [plan.pseudonym for plan in PATIENTS]
     return list(
         VolumetryRun.objects.filter(
+            before__isnull=True,
             image__scan__session__visit__patient__pseudonym__in=names,
             image__scan__clinic__name=CLINICS[0].name,
         ).order_by("created_at")
@@ -224,6 +225,7 @@ def phantom_runs_accept() -> int:
     radiologist = User.objects.get(username="radiologist")
     names = [plan.pseudonym for plan in PATIENTS if plan.is_accepted]
     waiting = VolumetryRun.objects.filter(
+        before__isnull=True,
         status=Status.SUCCEEDED,
         outcome=Outcome.OK,
         reviews__isnull=True,

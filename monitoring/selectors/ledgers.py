@@ -105,9 +105,9 @@ def ledger_scans(actor: "Actor", clinic: Clinic, *, wanted: LedgerFilter) -> Que
 
 def _measured() -> QuerySet[VolumetryRun]:
     """Return runs that measured something, newest first."""
-    return VolumetryRun.objects.filter(status=Status.SUCCEEDED, outcome__in=MEASURED).order_by(
-        "-finished_at", "-pk"
-    )
+    return VolumetryRun.objects.filter(
+        before__isnull=True, status=Status.SUCCEEDED, outcome__in=MEASURED
+    ).order_by("-finished_at", "-pk")
 
 
 def _newest_runs() -> dict[str, Subquery]:
@@ -185,7 +185,7 @@ def ledger_rows(scans: Iterable[Scan] | QuerySet[Scan]) -> list[LedgerRow]:
     runs: dict[UUID, list[VolumetryRun]] = {}
     for run in (
         VolumetryRun.objects.exclude(status=Status.CANCELLED)
-        .filter(image__scan__in=ids)
+        .filter(image__scan__in=ids, before__isnull=True)
         .order_by("created_at")
         .prefetch_related("measurements", "quality", "reviews__reviewer")
     ):

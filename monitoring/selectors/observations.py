@@ -52,6 +52,9 @@ class Point:
     method: str
     version: str
     is_trend: bool
+    # Of a change between two scans: the earlier one and its day.
+    before_scan_id: UUID | None = None
+    since: date | None = None
 
     @property
     def series(self) -> str:
@@ -79,6 +82,7 @@ def patient_scans(patient: Patient) -> list[Scan]:
                 Outcome.NEEDS_LANDMARK,
             ],
         )
+        .select_related("before__scan__session__visit")
         .order_by("finished_at")
         .prefetch_related(
             "quality",
@@ -102,12 +106,12 @@ def finished_runs(scan: Scan) -> list[VolumetryRun]:
 
 
 def point_list(scans: Sequence[Scan]) -> list[Point]:
-    """Return every number of the newest run per scan and method, oldest scan first."""
+    """Return every number of the newest run per scan and task, oldest scan first."""
     points: list[Point] = []
     for scan in scans:
-        newest: dict[str, VolumetryRun] = {}
+        newest: dict[tuple[str, UUID | None], VolumetryRun] = {}
         for run in finished_runs(scan):
-            newest[run.method] = run
+            newest[run.task] = run
         for run in newest.values():
             points.extend(_points_of(scan, run))
     kind = cord_level_of_trend(points)
@@ -170,6 +174,7 @@ def _points_of(scan: Scan, run: VolumetryRun) -> list[Point]:
         [check.verdict for check in checks], person=review.verdict if review else None
     )
     epoch = effective_epoch(scan.epoch)
+    earlier = run.before.scan if run.before else None
     return [
         Point(
             scan_id=scan.pk,
@@ -193,6 +198,8 @@ def _points_of(scan: Scan, run: VolumetryRun) -> list[Point]:
             method=run.method,
             version=run.method_version,
             is_trend=False,
+            before_scan_id=earlier.pk if earlier else None,
+            since=earlier.session.visit.date if earlier else None,
         )
         for measure in run.measurements.all()
     ]

@@ -79,6 +79,7 @@ def scans_with_runs(scans: QuerySet[Scan]) -> QuerySet[Scan]:
     """Return scans with all that `measurements_of_scans` reads, in few queries."""
     ended = (
         VolumetryRun.objects.filter(status__in=[Status.SUCCEEDED, Status.FAILED])
+        .select_related("before__scan__session__visit")
         .order_by("finished_at")
         .prefetch_related(
             "quality",
@@ -118,6 +119,7 @@ class MeasurementRow:
     method: str
     method_version: str
     series: str
+    compared_with_scan: UUID | None
     is_synthetic: bool
     updated_at: datetime
 
@@ -193,20 +195,20 @@ def _lacks_number(run: VolumetryRun) -> bool:
 def _runs_that_count(
     runs: Iterable[VolumetryRun],
 ) -> tuple[list[VolumetryRun], list[tuple[VolumetryRun, VolumetryRun]]]:
-    """Return per method the run that counts, and the pairs (replaced run, the newer one).
+    """Return per task the run that counts, and the pairs (replaced run, the newer one).
 
     A run without numbers never displaces one with numbers: a repetition that failed takes
     nothing away.
     """
-    counting: dict[str, VolumetryRun] = {}
+    counting: dict[tuple[str, UUID | None], VolumetryRun] = {}
     replaced: list[tuple[VolumetryRun, VolumetryRun]] = []
     for run in runs:
-        held = counting.get(run.method)
+        held = counting.get(run.task)
         if held is not None and _was_measured(held) and not _was_measured(run):
             continue
         if held is not None:
             replaced.append((held, run))
-        counting[run.method] = run
+        counting[run.task] = run
     return list(counting.values()), replaced
 
 
@@ -242,6 +244,7 @@ def _row_of_point(scan: Scan, point: Point) -> MeasurementRow:
         method=point.method,
         method_version=point.version,
         series=point.series,
+        compared_with_scan=point.before_scan_id,
         **_facts_of_scan(scan),
     )
 
@@ -273,6 +276,7 @@ def _row_of_nothing(scan: Scan, run: VolumetryRun) -> MeasurementRow:
         method=run.method,
         method_version=run.method_version,
         series=f"{epoch}/{run.method}/{run.method_version}",
+        compared_with_scan=run.before.scan.pk if run.before else None,
         **_facts_of_scan(scan),
     )
 

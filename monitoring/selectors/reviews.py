@@ -11,6 +11,7 @@ from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, 
 from monitoring.models import Clinic, Grant, Review, Scan
 from monitoring.selectors.observations import Point, patient_scans, point_list
 from monitoring.selectors.runs import (
+    EARLIER,
     SHOWN_UNITS,
     Number,
     decimals_for,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 JUDGED = (Outcome.OK, Outcome.NEEDS_LANDMARK)
 LANDMARK, FAILED_CHECK, LOOK = 0, 1, 2
+# Checks of a change that hold it against another way of measuring it.
+DOUBTS = ("independent_difference", "gap_to_plain_difference", "direction_gap")
 VIEWS_FILE = "views.json"
 VIEWS_MAX_BYTES = 2_000_000
 
@@ -35,20 +38,29 @@ def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
 
     A landmark that is needed comes first (without it there is no number), then failed checks
     (the number waits for the reader), then what passed. Only the newest measurement of a scan
-    by a method is asked about, and none for which a new run is already on its way.
+    by a method is asked about, and none for which a new run is already on its way. A change
+    between two scans is asked about only in doubt: both scans were looked at already.
     """
     scans = Scan.objects.filter(clinic=clinic).visible_to(actor, grant=Grant.REVIEW_READ)
-    same = VolumetryRun.objects.filter(image=OuterRef("image"), method=OuterRef("method"))
+    # A method is one for pairs or for single scans, never both.
+    same = VolumetryRun.objects.filter(
+        Q(before=OuterRef("before")) | Q(before__isnull=True),
+        image=OuterRef("image"),
+        method=OuterRef("method"),
+    )
     newer = same.filter(
         status=Status.SUCCEEDED, outcome__in=JUDGED, finished_at__gt=OuterRef("finished_at")
     )
-    failed = QualityResult.objects.filter(run=OuterRef("pk"), verdict="fail")
+    checks = QualityResult.objects.filter(run=OuterRef("pk"))
+    failed = checks.filter(verdict="fail")
+    doubted = checks.filter(Q(verdict="fail") | Q(verdict="warn", name__in=DOUBTS))
     return (
         VolumetryRun.objects.filter(
             image__scan__in=scans, status=Status.SUCCEEDED, outcome__in=JUDGED
         )
         .exclude(Exists(Review.objects.filter(run=OuterRef("pk"))))
         .exclude(Exists(newer))
+        .exclude(Q(before__isnull=False) & ~Exists(doubted))
         .exclude(Q(outcome=Outcome.NEEDS_LANDMARK) & Exists(same.filter(status__in=ACTIVE)))
         .annotate(
             urgency=Case(
@@ -58,7 +70,7 @@ def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
                 output_field=IntegerField(),
             )
         )
-        .select_related("image__scan__session__visit__patient")
+        .select_related("image__scan__session__visit__patient", EARLIER)
         .prefetch_related("measurements", "quality", "reviews__reviewer")
         .order_by("urgency", "finished_at", "pk")
     )
@@ -119,7 +131,10 @@ class OwnSeries:
 
 
 def own_series(run: VolumetryRun) -> OwnSeries | None:
-    """Return the patient's series of the number that stands for a run; None without one."""
+    """Return the patient's series of the number that stands for a run; None without one.
+
+    Beside a change stand the changes of other visits since the same scan.
+    """
     number = run_headline(run)
     if number is None:
         return None
@@ -128,6 +143,7 @@ def own_series(run: VolumetryRun) -> OwnSeries | None:
         point
         for point in point_list(patient_scans(patient))
         if (point.structure, point.quantity) == (number.structure, number.quantity)
+        and point.before_scan_id == (run.before.scan.pk if run.before else None)
     ]
     return OwnSeries(number, _series_rows(points, run))
 
@@ -139,7 +155,7 @@ def _series_rows(points: Sequence[Point], run: VolumetryRun) -> tuple[SeriesRow,
     for point in points:
         base = next((p for p in points if p.series == point.series and not p.is_rejected), None)
         percent = None
-        if base is not None and base is not point:
+        if base is not None and base is not point and point.since is None:
             percent = 100.0 * (point.value / base.value - 1.0)
         _, scale = SHOWN_UNITS.get(point.unit, (point.unit, 1.0))
         value = point.value * scale
@@ -170,7 +186,12 @@ class Prior:
 
 
 def prior_of(run: VolumetryRun) -> Prior | None:
-    """Return the newest measurement by the same method on the visit before; None without."""
+    """Return the newest measurement by the same method on the visit before; None without.
+
+    The picture of a change shows both scans already.
+    """
+    if run.before_id:
+        return None
     scan = run.image.scan
     visit = scan.session.visit
     before = (

@@ -1,7 +1,7 @@
 """Reads about measurement runs: lists by state, and everything that a run's page shows."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from math import floor, log10
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BRAIN_METHOD = "neuraxis-brain"
 CORD_METHOD = "neuraxis-cord"
+# What measures the change between two scans of one region.
+CHANGE_METHODS = {"brain": "neuraxis-change", "cord": "neuraxis-cord-change"}
 # What a method measures, in words: by its name, or by what it measured.
 REGION_WORDS = {"brain": "Brain", "cord": "Cervical cord"}
 
@@ -55,6 +57,10 @@ HEADLINES = (
     ("cord_c2_c3", "mean_csa"),
     ("cord_pmj_64mm", "mean_csa"),
     ("cord_segment", "mean_csa"),
+    ("brain_parenchyma", "percent_change"),
+    ("cord_c2_c3", "percent_change"),
+    ("cord_pmj_64mm", "percent_change"),
+    ("cord_segment", "percent_change"),
 )
 
 # Filter of the list: name, words, condition.
@@ -81,8 +87,9 @@ class Number:
 
     @property
     def value_text(self) -> str:
-        """Return the value with as many digits as its error allows."""
-        return rounded(self.value, decimals_for(self.value, self.standard_error))
+        """Return the value with as many digits as its error allows; a change has a sign."""
+        text = rounded(self.value, decimals_for(self.value, self.standard_error))
+        return f"+{text}" if self.quantity == "percent_change" and self.value > 0 else text
 
     @property
     def error_text(self) -> str:
@@ -146,6 +153,8 @@ class RunCard:
     headline: Number | None
     review: Review | None
     failed_checks: tuple[str, ...]
+    # Of a change between two scans: the day of the earlier one.
+    since: date | None = None
 
     @property
     def is_active(self) -> bool:
@@ -210,13 +219,18 @@ def run_card(run: VolumetryRun) -> RunCard:
             for check in run.quality.all()
             if check.verdict == "fail"
         ),
+        since=run.before.scan.session.visit.date if run.before else None,
     )
+
+
+# The day of the earlier scan of a pair, fetched with the run.
+EARLIER = "before__scan__session__visit"
 
 
 def run_details() -> QuerySet[VolumetryRun]:
     """Return runs with scan, patient, numbers, checks, files and verdicts, in few queries."""
     return VolumetryRun.objects.select_related(
-        "image__scan__session__visit__patient", "image__scan__clinic"
+        "image__scan__session__visit__patient", "image__scan__clinic", EARLIER
     ).prefetch_related(
         Prefetch("measurements", queryset=Measurement.objects.order_by("id")),
         Prefetch("quality", queryset=QualityResult.objects.order_by("id")),
@@ -232,7 +246,7 @@ def run_list(actor: "Actor", clinic: Clinic, *, state: str = "") -> QuerySet[Vol
     if state in RUN_STATES:
         runs = runs.filter(RUN_STATES[state][1])
     return (
-        runs.select_related("image__scan__session__visit__patient")
+        runs.select_related("image__scan__session__visit__patient", EARLIER)
         .prefetch_related("measurements", "quality", "reviews__reviewer")
         .order_by("-created_at", "pk")
     )
@@ -258,18 +272,21 @@ def run_headline(run: VolumetryRun) -> Number | None:
 
 def run_region(run: VolumetryRun) -> str:
     """Return brain or cord, by the name of the method; empty when the name tells neither."""
-    return next((region for region in REGION_WORDS if region in run.method), "")
+    of_change = {method: region for region, method in CHANGE_METHODS.items()}
+    named = next((region for region in REGION_WORDS if region in run.method), "")
+    return of_change.get(run.method, named)
 
 
 def run_subject(run: VolumetryRun) -> str:
     """Return what a run measures, in words; a method of another name shows its own."""
-    return REGION_WORDS.get(run_region(run), run.method)
+    words = REGION_WORDS.get(run_region(run), run.method)
+    return f"{words}: change" if run.before_id else words
 
 
 def run_successor(run: VolumetryRun) -> VolumetryRun | None:
     """Return the newest run of the same image and method, when it is a later one."""
     newest = (
-        VolumetryRun.objects.filter(image=run.image_id, method=run.method)
+        VolumetryRun.objects.filter(image=run.image_id, method=run.method, before=run.before_id)
         .exclude(status=Status.CANCELLED)
         .order_by("created_at")
         .last()

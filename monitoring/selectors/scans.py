@@ -9,6 +9,7 @@ from django.db.models import Prefetch
 
 from monitoring.models import Scan
 from monitoring.selectors.runs import (
+    EARLIER,
     REGION_WORDS,
     Number,
     RunCard,
@@ -72,6 +73,7 @@ class RunView:
     parameters: tuple[tuple[str, str], ...]
     pictures: tuple[Picture, ...]
     files: tuple[tuple[str, str], ...]
+    earlier: Scan | None
     successor: VolumetryRun | None
 
     @property
@@ -110,6 +112,7 @@ def run_view(run: VolumetryRun) -> RunView:
         files=tuple(
             (name, FILE_WORDS.get(name, name)) for name in names if not name.endswith(".png")
         ),
+        earlier=full.before.scan if full.before else None,
         successor=run_successor(full),
     )
 
@@ -207,7 +210,7 @@ class ScanView:
     @property
     def unmeasured(self) -> list[tuple[str, str]]:
         """Return the regions that nobody asked for yet, with their words."""
-        asked = {run_region(card.run) for card in self.cards}
+        asked = {run_region(card.run) for card in self.cards if card.since is None}
         return [(name, word) for name, word in REGION_WORDS.items() if name not in asked]
 
 
@@ -215,6 +218,7 @@ def scan_view(scan: Scan) -> ScanView:
     """Return everything that the page of a scan shows."""
     runs = (
         VolumetryRun.objects.filter(image=scan.image_id)
+        .select_related(EARLIER)
         .order_by("-created_at")
         .prefetch_related("measurements", "quality", Prefetch("reviews"), "reviews__reviewer")
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from monitoring.selectors.changes import Change
 from monitoring.selectors.timelines import Timeline, TimelinePoint
 
 Cell = str | float | int | None
@@ -54,6 +55,35 @@ def _volume_row(point: TimelinePoint) -> tuple[Cell, ...]:
         _round(point.percent_low, 2), _round(point.percent_high, 2),
         point.quality.value if point.quality else "not used", review, point.reader,
         _round(point.weight, 2), point.epoch_label, point.method, point.version,
+    )  # fmt: skip
+
+
+def changes_table(timeline: Timeline) -> Table:
+    """Return the changes that were measured on two scans directly."""
+    return Table(
+        slug="changes",
+        title="Change between two scans",
+        empty="No follow-up scan that can be compared with an earlier one yet.",
+        columns=(
+            "date", "since", "compared with", "region", "change %", "standard error",
+            "95 % low", "95 % high", "% per year", "measured one by one %", "quality", "review",
+            "note", "method", "version",
+        ),
+        rows=tuple(_change_row(change) for change in timeline.changes),
+        struck=frozenset(i for i, c in enumerate(timeline.changes) if c.is_rejected),
+    )  # fmt: skip
+
+
+def _change_row(change: Change) -> tuple[Cell, ...]:
+    low, high = change.interval or (None, None)
+    return (
+        change.when.isoformat(), change.since.isoformat(), change.words, change.region.value,
+        _round(change.percent, 2), _round(change.standard_error, 2), _round(low, 2),
+        _round(high, 2), _round(change.percent_per_year, 2),
+        _round(change.difference_percent, 2),
+        change.quality.value if change.quality else None,
+        change.verdict or None,
+        change.sentence or change.doubt, change.method, change.version,
     )  # fmt: skip
 
 
@@ -145,6 +175,7 @@ def _round(value: float | None, digits: int) -> float | None:
 
 TABLES: dict[str, Callable[[Timeline], Table]] = {
     "volumes": volumes_table,
+    "changes": changes_table,
     "edss": edss_table,
     "events": events_table,
     "divergence": history_table,

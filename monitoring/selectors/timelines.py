@@ -25,6 +25,7 @@ from monitoring.models import (
     Treatment,
 )
 from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
+from monitoring.selectors.changes import Change, NotCompared, change_list
 from monitoring.selectors.divergence import estimate_latest
 from monitoring.selectors.observations import Point, patient_scans, point_list
 from volumetry.models import VolumetryRun
@@ -142,6 +143,8 @@ class TimelineScan:
     notes: tuple[str, ...]
     runs: tuple[VolumetryRun, ...]
     points: tuple[TimelinePoint, ...]
+    changes: tuple[Change, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ class Timeline:
     today: date
     points: tuple[TimelinePoint, ...]
     other_points: tuple[Point, ...]
+    changes: tuple[Change, ...]
     scans: tuple[TimelineScan, ...]
     edss: tuple[EdssStep, ...]
     relapses: tuple[Relapse, ...]
@@ -239,13 +243,20 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
     now = payload.get("now", {})
     points = _points([p for p in every if p.is_trend], now, relapses)
     changes = _scanner_changes(points)
+    runs = list(
+        VolumetryRun.objects.filter(image__in=[scan.image_id for scan in scans]).order_by(
+            "created_at"
+        )
+    )
+    direct, left = change_list(scans, every, runs)
     return Timeline(
         patient=patient,
         clinic=patient.clinic,
         today=today,
         points=points,
         other_points=tuple(p for p in every if not p.is_trend),
-        scans=_scans(scans, points),
+        changes=direct,
+        scans=_scans(scans, points, runs, direct, left),
         edss=_edss(patient, relapses),
         relapses=relapses,
         treatments=treatments,
@@ -389,12 +400,18 @@ def _scanner_changes(points: Sequence[TimelinePoint]) -> tuple[ScannerChange, ..
     return tuple(changes.values())
 
 
-def _scans(scans: Sequence[Scan], points: Sequence[TimelinePoint]) -> tuple[TimelineScan, ...]:
+def _scans(
+    scans: Sequence[Scan],
+    points: Sequence[TimelinePoint],
+    runs: Iterable[VolumetryRun],
+    changes: Sequence[Change],
+    left: Sequence[NotCompared],
+) -> tuple[TimelineScan, ...]:
     """Return the ledger of one patient, newest scan first."""
-    runs: dict[UUID, list[VolumetryRun]] = {}
-    images = [scan.image_id for scan in scans]
-    for run in VolumetryRun.objects.filter(image__in=images).order_by("created_at"):
-        runs.setdefault(run.image_id, []).append(run)
+    single: dict[UUID, dict[str, VolumetryRun]] = {}
+    for run in runs:
+        if run.before_id is None:
+            single.setdefault(run.image_id, {})[run.method] = run
     by_scan: dict[UUID, list[TimelinePoint]] = {}
     for point in points:
         by_scan.setdefault(point.scan_id, []).append(point)
@@ -405,8 +422,10 @@ def _scans(scans: Sequence[Scan], points: Sequence[TimelinePoint]) -> tuple[Time
             sequence=scan.get_sequence_display(),
             epoch_label=str(scan.epoch.merged_into or scan.epoch),
             notes=tuple(str(note) for note in scan.notes),
-            runs=tuple({run.method: run for run in runs.get(scan.image_id, [])}.values()),
+            runs=tuple(single.get(scan.image_id, {}).values()),
             points=tuple(by_scan.get(scan.pk, ())),
+            changes=tuple(change for change in changes if change.scan_id == scan.pk),
+            not_compared=tuple(one for one in left if one.scan_id == scan.pk),
         )
         for scan in reversed(scans)
     )

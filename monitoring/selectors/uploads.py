@@ -176,9 +176,8 @@ class UploadedScan:
 
 def uploaded_scans(draft: UploadDraft) -> list[UploadedScan]:
     """Return the scans that an upload made, with the runs that were requested for them."""
-    runs = VolumetryRun.objects.order_by("created_at").prefetch_related(
-        "measurements", "quality", "reviews__reviewer"
-    )
+    asked = VolumetryRun.objects.filter(before__isnull=True).order_by("created_at")
+    runs = asked.prefetch_related("measurements", "quality", "reviews__reviewer")
     scans = draft.scans.select_related("epoch__scanner", "image").prefetch_related(
         Prefetch("image__runs", queryset=runs)
     )

@@ -101,7 +101,9 @@ def run_repeat(*, actor: "Actor", run: VolumetryRun) -> VolumetryRun:
     require_grant(actor, scan.clinic, Grant.RUN_ACT)
     if run.status not in {Status.FAILED, Status.CANCELLED}:
         raise ValidationError("Only a failed or cancelled run is tried again.")
-    new = run_request(image=run.image, method=run.method, parameters=run.parameters)
+    new = run_request(
+        image=run.image, method=run.method, parameters=run.parameters, before=run.before
+    )
     _audit(actor, scan, AuditEntry.Action.CHANGE, f"run {new.pk} repeats {run.pk}")
     return new
 

@@ -148,7 +148,7 @@ def _confirm(
         raise ValidationError("This upload was discarded or has expired; send the files again.")
     if locked.confirmed_at is not None:
         return [
-            (scan, list(scan.image.runs.order_by("created_at")))
+            (scan, list(scan.image.runs.filter(before__isnull=True).order_by("created_at")))
             for scan in locked.scans.select_related("image")
         ]
     if not choices:

@@ -59,7 +59,7 @@ def _level(estimate: DivergenceEstimate | None) -> str:
 def _waiting(points: Sequence[Point], runs: Sequence[VolumetryRun]) -> int:
     """Count newest runs that a person must look at: a failed check, or a missing level."""
     of_points = {point.run_id for point in points if point.waits_for_reader}
-    newest = {(run.image_id, run.method): run for run in runs}
+    newest = {(run.image_id, *run.task): run for run in runs}
     of_levels = {
         run.pk
         for run in newest.values()
@@ -72,17 +72,22 @@ def _failed(patient: Patient, last_scan_on: date | None) -> int:
     """Count newest runs that failed; what is not measurable counts on the last scans only.
 
     A brain image that ends above the neck is refused for the cord every time: that is routine,
-    except on the day when somebody may still repeat the scan.
+    except on the day when somebody may still repeat the scan. Two scans that do not pair are
+    routine too.
     """
     of_patient = VolumetryRun.objects.filter(image__scan__session__visit__patient=patient)
-    newest: dict[tuple[Any, str], tuple[str, str, date]] = {}
-    for image, method, status, outcome, day in of_patient.order_by("created_at").values_list(
-        "image_id", "method", "status", "outcome", "image__scan__session__visit__date"
-    ):
-        newest[image, method] = (status, outcome, day)
+    newest: dict[tuple[Any, str, Any], tuple[str, str, date]] = {}
+    for image, method, before, status, outcome, day in of_patient.order_by(
+        "created_at"
+    ).values_list(
+        "image_id", "method", "before_id", "status", "outcome",
+        "image__scan__session__visit__date",
+    ):  # fmt: skip
+        newest[image, method, before] = (status, outcome, day)
     return sum(
-        status == Status.FAILED or (outcome == Outcome.REFUSED and day == last_scan_on)
-        for status, outcome, day in newest.values()
+        status == Status.FAILED
+        or (outcome == Outcome.REFUSED and day == last_scan_on and before is None)
+        for (_, _, before), (status, outcome, day) in newest.items()
     )
 
 
