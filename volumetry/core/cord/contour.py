@@ -8,6 +8,7 @@ prior and change little from ray to ray.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumetry.core.cord.geometry import Array, Sampler, Sections
@@ -85,37 +86,43 @@ def outline_find(strength: Array, *, prior_mm: Array | None, prior_weight: float
     cost = -strength + 0.8 * np.maximum(0.0, passed - 0.3)
     cost += prior_weight * (RADII_MM - prior[:, :, None]) ** 2
     cost += 2.0 * (RADII_MM < 2.0)
+    return _cheapest_loop(cost.astype(np.float32))
+
+
+def _cheapest_loop(cost: NDArray[np.float32]) -> Array:
+    """Return the radii of the cheapest nearly closed path, shape (sections, angles).
+
+    Three laps are run and the middle one kept, so that its ends meet. Only totals are stored;
+    the way back asks again which neighbour was the cheapest.
+    """
     laps = 3
-    total = cost[:, 0].copy()
-    steps = np.empty((strength.shape[0], laps * ANGLES, len(RADII_MM)), dtype=np.int8)
-    for turn in range(1, laps * ANGLES):
-        total, steps[:, turn] = _advance(total)
-        total += cost[:, turn % ANGLES]
-    radius = np.argmin(total, axis=1)
-    rows = np.arange(len(radius))
-    outline = np.empty(strength.shape[:2])
-    for turn in range(laps * ANGLES - 1, ANGLES - 1, -1):
-        if turn < 2 * ANGLES:
-            outline[:, turn % ANGLES] = RADII_MM[radius]
-        radius = radius + steps[rows, turn, radius]
-    return outline
-
-
-def _advance(total: Array) -> tuple[Array, Array]:
-    """One angle further: cheapest predecessor within three radial samples."""
-    padded = np.pad(total, ((0, 0), (MAX_RADIAL_STEP, MAX_RADIAL_STEP)), constant_values=1e9)
-    count = total.shape[1]
-    shifts = np.arange(-MAX_RADIAL_STEP, MAX_RADIAL_STEP + 1)
-    options = np.stack(
-        [
-            padded[:, MAX_RADIAL_STEP + shift : MAX_RADIAL_STEP + shift + count]
-            + 0.06 * shift * shift
-            for shift in shifts
-        ]
+    sections, angles, count = cost.shape
+    steps = np.arange(-MAX_RADIAL_STEP, MAX_RADIAL_STEP + 1)
+    penalty = (0.06 * steps * steps).astype(np.float32)
+    totals = np.full(
+        (laps * angles, sections, count + 2 * MAX_RADIAL_STEP), np.float32(1e9), np.float32
     )
-    choice = np.argmin(options, axis=0)
-    best = np.take_along_axis(options, choice[None], axis=0)[0]
-    return best, shifts[choice]
+    inner = slice(MAX_RADIAL_STEP, MAX_RADIAL_STEP + count)
+    totals[0, :, inner] = cost[:, 0]
+    shifted = np.empty((sections, count), dtype=np.float32)
+    for turn in range(1, laps * angles):
+        before, now = totals[turn - 1], totals[turn, :, inner]
+        now[:] = before[:, inner]
+        for step, price in zip(steps, penalty, strict=True):
+            if step:
+                first = MAX_RADIAL_STEP + int(step)
+                np.add(before[:, first : first + count], price, out=shifted)
+                np.minimum(now, shifted, out=now)
+        now += cost[:, turn % angles]
+    rows = np.arange(sections)
+    radius = np.argmin(totals[-1, :, inner], axis=1)
+    outline = np.empty((sections, angles))
+    for turn in range(laps * angles - 1, angles - 1, -1):
+        if turn < 2 * angles:
+            outline[:, turn % angles] = RADII_MM[radius]
+        near = totals[turn - 1][rows[:, None], radius[:, None] + MAX_RADIAL_STEP + steps]
+        radius = radius + steps[np.argmin(near + penalty, axis=1)]
+    return outline
 
 
 def prior_from(outline: Array, *, step_mm: float) -> Array:
