@@ -32,12 +32,12 @@ class NeuraxisCord:
     """Cross-sectional area of the cervical cord, from one scan."""
 
     name = "neuraxis-cord"
-    version = "1.0.0"
+    version = "1.1.0"
     description = (
         "Cervical cord area perpendicular to the centreline every millimetre (Neuraxis cord "
         f"{version}): medialness and dynamic programming for the centreline, a closed contour "
-        "by dynamic programming, edge at the half level between cord and fluid, corrected for "
-        "the point spread."
+        "by dynamic programming, edge at the half level between cord and fluid, corrected by "
+        "matching a drawn cord of known edge, voxels and blur."
     )
 
     def availability(self) -> Availability:
@@ -73,6 +73,7 @@ class NeuraxisCord:
             "psf": {
                 "voxel_box_mm": [round(float(s), 4) for s in measurement.grid.spacing_mm],
                 "blur_sigma_mm": BLUR_SIGMA_MM,
+                "fitted_blur_sigma_mm": _fitted_blur(measurement),
             },
             "angles_per_section": ANGLES,
             "standard_error_basis": "scatter of this scan's profile and rescanned phantoms",
@@ -92,6 +93,11 @@ def _input_facts(image: ScanImage) -> dict[str, object]:
         "shape": list(image.intensities.shape),
         "spacing_mm": [round(s, 4) for s in image.spacing_mm],
     }
+
+
+def _fitted_blur(measurement: CordMeasurement) -> float | None:
+    traced = measurement.traced
+    return round(traced.blur_mm, 3) if traced and traced.blur_mm is not None else None
 
 
 def _measured_facts(measurement: CordMeasurement) -> dict[str, object]:

@@ -1,9 +1,8 @@
-"""Where exactly the edge lies: half-way crossing, corrected for the point spread.
+"""Where the edge is seen: the half-way crossing along every ray.
 
-Along each ray the edge is where intensity crosses the middle between the cord's own level and
-that of the fluid beside it. On a straight edge this is exact for any symmetric blur; on a
-curved one blur moves it inwards by kappa sigma² / 2 (kappa: curvature; sigma: blur along the
-edge), which is put back with the sigma of the scan's point spread.
+Along each ray intensity crosses the middle between the cord's own level and that of the fluid
+beside it. On a straight edge in wide fluid this is exact for any symmetric blur; what curves,
+narrow fluid, pixels and thick slices add is found by `volumetry.core.cord.matching`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from volumetry.core.cord.contour import ANGLES, RADII_MM, RAY_STEP_MM, Rays
 from volumetry.core.cord.geometry import Array, Grid
 
 SEARCH_MM = 2.0
-EDGE_DEFINITION = "half level between cord and fluid, blurred-ring model of the rim"
+EDGE_DEFINITION = "half level between cord and fluid, matched to a drawn cord of known edge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,14 @@ def edge_find(rays: Rays, outline: Array, *, step_mm: float) -> Edge:
     middle = 0.5 * (inside + outside)
     radius, is_seen = _crossing(rays.values, middle, outline)
     return Edge(_despeckle(radius, step_mm), inside, outside, is_seen)
+
+
+def crossing_find(
+    fraction: Array, outline: Array, *, step_mm: float
+) -> tuple[Array, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """Find where fractions (1 cord, 0 fluid) fall through one half, as `edge_find` does."""
+    radius, is_seen = _crossing(fraction, np.full(outline.shape, 0.5), outline)
+    return _despeckle(radius, step_mm), is_seen
 
 
 def _level_smooth(level: Array, along: float, *, around: float) -> Array:
@@ -108,8 +115,3 @@ def spread_covariance(grid: Grid, *, blur_sigma_mm: float) -> Array:
     """
     box = np.diag(grid.spacing_mm**2 / 12.0)
     return np.asarray(grid.axes @ box @ grid.axes.T + blur_sigma_mm**2 * np.eye(3))
-
-
-def spread_correct(radius: Array, sigma_mm: Array) -> Array:
-    """Put back what blur took from a curved edge: dr = kappa sigma² / 2."""
-    return np.asarray(radius + 0.5 * np.clip(curvature(radius), 0.0, 0.6) * sigma_mm**2)

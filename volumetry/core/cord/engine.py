@@ -18,7 +18,7 @@ from volumetry.core.cord.levels import (
 )
 from volumetry.core.cord.locating import Located, cord_locate
 from volumetry.core.cord.profile import Profile, profile_of
-from volumetry.core.cord.tracing import Trace, trace
+from volumetry.core.cord.tracing import Trace, refined, trace
 from volumetry.core.cord.uncertainty import mean_area_error
 from volumetry.core.errors import NotMeasurable
 from volumetry.core.methods import CordRequest
@@ -90,6 +90,7 @@ def cord_measure(image: ScanImage, *, request: CordRequest) -> CordMeasurement:
         outcome = Outcome.REFUSED if located.is_hopeless else Outcome.NEEDS_LANDMARK
         reason = f"{located.reason} If it shows a cord, click a point on it."
         return CordMeasurement(outcome, reason, grid, located)
+    traced = refined(grid, traced)
     profile = profile_of(traced)
     if profile is None:
         reason = (

@@ -149,7 +149,6 @@ def _quick_look(grid: Grid, tube: Candidate, midline: float | None) -> _Look:
         step_mm=3.0,
         passes=2,
         sampler=sampler,
-        has_rim_model=False,
     )
     judgement = _judgement_of(grid, traced, tube, midline)
     profile = profile_of(traced)

@@ -1,6 +1,6 @@
 """From a proposed tube to traced outlines: centreline, sections, outline, confidence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -15,7 +15,7 @@ from volumetry.core.cord.contour import (
     prior_from,
     rays_sample,
 )
-from volumetry.core.cord.edge import Edge, edge_find, spread_correct, spread_covariance
+from volumetry.core.cord.edge import Edge, edge_find
 from volumetry.core.cord.geometry import (
     THICK_SLICE_MM,
     Array,
@@ -28,7 +28,7 @@ from volumetry.core.cord.geometry import (
     sections_along,
     sections_in_slices,
 )
-from volumetry.core.cord.rim import rim_fit
+from volumetry.core.cord.matching import edge_match
 
 BLUR_SIGMA_MM = 0.3
 """Scanner blur beyond the voxel box, mm: a Fourier-encoded voxel is about that much wider
@@ -43,7 +43,7 @@ class Trace:
     ----------
     sections : Sections
     outline_mm, prior_mm, radius_mm : arrays, shape (sections, angles)
-        Outline on the ray grid; its smooth prior; the sub-voxel, blur-corrected edge.
+        Outline on the ray grid; its smooth prior; the sub-voxel edge.
     edge : Edge
         Levels on both sides and whether the crossing was seen.
     area_mm2 : array, shape (sections,)
@@ -66,6 +66,8 @@ class Trace:
     polarity: int
     height_mm: float
     """Height of the scan along its own axis."""
+    blur_mm: float | None = None
+    """Gaussian blur of the scanner as fitted; None where the edge is the bare crossing."""
 
     @property
     def contrast(self) -> float:
@@ -98,7 +100,6 @@ def trace(
     step_mm: float = 1.0,
     passes: int = 3,
     sampler: Sampler | None = None,
-    has_rim_model: bool = True,
 ) -> Trace:
     """Trace the cord along proposed points; the sampler may be shared between proposals.
 
@@ -114,7 +115,25 @@ def trace(
         outlined = _outlined(
             grid, sampler, curve, polarity=polarity, step_mm=step_mm, prior=outlined.prior_mm
         )
-    return _trace_of(grid, outlined, polarity=polarity, has_rim_model=has_rim_model)
+    return _trace_of(grid, outlined, polarity=polarity)
+
+
+def refined(grid: Grid, traced: Trace) -> Trace:
+    """Move the half-level crossing of a trusted trace to the true edge."""
+    matched = edge_match(
+        grid,
+        traced.sections,
+        traced.rays,
+        traced.outline_mm,
+        traced.edge,
+        blur_sigma_mm=BLUR_SIGMA_MM,
+    )
+    return replace(
+        traced,
+        radius_mm=matched.radius_mm,
+        area_mm2=outline_area(matched.radius_mm) * traced.sections.cosine,
+        blur_mm=matched.blur_mm,
+    )
 
 
 def _curve(grid: Grid, points_mm: Array, *, weights: Array | None = None) -> Curve:
@@ -146,16 +165,11 @@ def _outlined(
     return Outlined(curve, sections, rays, strength, outline, smooth)
 
 
-def _trace_of(grid: Grid, outlined: Outlined, *, polarity: int, has_rim_model: bool) -> Trace:
-    """Refine outlines to the sub-voxel edge and say how sure each section is."""
+def _trace_of(grid: Grid, outlined: Outlined, *, polarity: int) -> Trace:
+    """Refine outlines to the half-level crossing and say how sure each section is."""
     sections, rays, outline = outlined.sections, outlined.rays, outlined.outline_mm
     edge = edge_find(rays, outline, step_mm=sections.step_mm)
-    covariance = spread_covariance(grid, blur_sigma_mm=BLUR_SIGMA_MM)
-    if has_rim_model:
-        rim = rim_fit(rays, edge.radius_mm, edge, sections, covariance)
-        radius = spread_correct(edge.radius_mm + rim.offset_mm, rim.sigma_mm)
-    else:
-        radius = edge.radius_mm
+    radius = edge.radius_mm
     at_edge = _strength_near(outlined.strength, outline)
     return Trace(
         curve=outlined.curve,

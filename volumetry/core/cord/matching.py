@@ -1,0 +1,139 @@
+"""Find the true edge by matching: which cord, drawn and measured, reads like this scan.
+
+Indirect inference (Gourieroux, Monfort and Renault 1993, Journal of Applied Econometrics
+8:S85): the same estimator (half-level crossing and ring model) is applied to the scan and to
+a drawing with known edge, levels and blur; the drawing is changed until both read the same.
+The estimator's own bias then cancels: pixelation of cords along a voxel axis, curvature, blur
+that fills the ring of fluid, partial volume of thick slices.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from volumetry.core.cord.contour import ANGLES, Rays, harmonics_keep
+from volumetry.core.cord.drawing import canvas_of
+from volumetry.core.cord.edge import Edge, crossing_find, spread_covariance
+from volumetry.core.cord.geometry import Array, Grid, Sections
+from volumetry.core.cord.rim import (
+    GROUPS,
+    HIGHEST,
+    LOWEST,
+    OFFSET,
+    SIGMA,
+    A,
+    B,
+    Rim,
+    expected_sigma,
+    fraction_of,
+    rays_that_count,
+    rim_fit,
+)
+
+ROUNDS = 5
+MAX_SHIFT_MM = 1.2
+"""Largest difference between the measured and the matched edge that is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The matched edge, radius (sections, angles) in mm, and the Gaussian blur in mm."""
+
+    radius_mm: Array
+    blur_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the estimator reads: the edge (sections, angles) and the ring's parameters."""
+
+    radius_mm: Array
+    rim: Rim
+
+
+def edge_match(
+    grid: Grid,
+    sections: Sections,
+    rays: Rays,
+    outline: Array,
+    edge: Edge,
+    *,
+    blur_sigma_mm: float,
+) -> Matched:
+    """Find the edge whose drawing reads like the scan."""
+    sigma = expected_sigma(sections, spread_covariance(grid, blur_sigma_mm=blur_sigma_mm))
+    good = rays_that_count(rays, edge)
+    step = sections.step_mm
+
+    def read(fraction: Array) -> _Reading:
+        crossing, _ = crossing_find(fraction, outline, step_mm=step)
+        rim = rim_fit(fraction, crossing, good, sigma, step_mm=step)
+        return _Reading(crossing + rim.spread_out()[..., OFFSET], rim)
+
+    seen = read(fraction_of(rays, edge))
+    canvas = canvas_of(grid, sections, seen.radius_mm)
+    blur = _Blur(blur_sigma_mm**2)
+    ring, radius = seen.rim.parameters.copy(), seen.radius_mm
+    free = _free(seen.rim, edge, sigma, ring)
+    for _ in range(ROUNDS):
+        ring[..., SIGMA] = np.sqrt(blur.variance)
+        smooth = _smooth(radius, step)
+        drawn = read(canvas.rays(smooth, seen.rim.spread_out(ring)))
+        added = np.clip(drawn.radius_mm - smooth, -MAX_SHIFT_MM, MAX_SHIFT_MM)
+        radius = seen.radius_mm - added
+        ring = np.clip(
+            ring + free * (seen.rim.parameters - drawn.rim.parameters), LOWEST, HIGHEST
+        )
+        if seen.rim.is_fitted.any():
+            blur.update(seen.rim, drawn.rim)
+    return Matched(radius, float(np.sqrt(blur.variance)))
+
+
+class _Blur:
+    """The scanner's Gaussian blur (variance, mm²), found by the secant rule."""
+
+    def __init__(self, variance: float) -> None:
+        self.variance = variance
+        self._last: tuple[float, float] | None = None
+
+    def update(self, seen: Rim, drawn: Rim) -> None:
+        """Move the blur so that the drawing's point spread comes to that of the scan."""
+        squares = [rim.parameters[..., SIGMA][seen.is_fitted] ** 2 for rim in (seen, drawn)]
+        gap = float(np.median(squares[0] - squares[1]))
+        slope = 1.0
+        if self._last is not None and abs(self.variance - self._last[0]) > 1e-4:
+            slope = (self._last[1] - gap) / (self.variance - self._last[0])
+        self._last = (self.variance, gap)
+        self.variance = float(
+            np.clip(self.variance + gap / np.clip(slope, 0.3, 1.5), 0.01, 2.0)
+        )
+
+
+def _free(rim: Rim, edge: Edge, sigma: Array, ring: Array) -> Array:
+    """Which parameters are matched; where slices are thick the sharp directions lead.
+
+    Across thick sagittal slices the levels of cord and fluid cannot be seen: there the levels
+    of the directions within the slices are put in, and kept.
+    """
+    free = np.ones_like(ring)
+    group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
+    spread = sigma.mean(axis=0)[group]
+    is_blurred = spread > 1.5 * spread.min()
+    if not is_blurred.any() or is_blurred.all():
+        return free
+    rows = np.clip(np.rint(rim.middles).astype(int), 0, rim.count - 1)
+    inside, outside = edge.inside[rows][:, group], edge.outside[rows][:, group]
+    step = inside - outside
+    for level in (A, B):
+        absolute = outside + ring[..., level] * step
+        shared = np.median(absolute[:, ~is_blurred], axis=1, keepdims=True)
+        ring[:, is_blurred, level] = ((shared - outside) / step)[:, is_blurred]
+        free[:, is_blurred, level] = 0.0
+    return free
+
+
+def _smooth(radius: Array, step_mm: float) -> Array:
+    """Return the shape that is drawn: without the noise of single rays."""
+    along = ndimage.gaussian_filter1d(radius, 3.0 / step_mm, axis=0, mode="nearest")
+    return harmonics_keep(along if step_mm < 2.0 else radius, count=6)
