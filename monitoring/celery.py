@@ -33,6 +33,10 @@ app.conf.beat_schedule = {
         "task": "monitoring.tasks.divergence_sweep",
         "schedule": settings.SWEEP_SECONDS,
     },
+    "heal cohorts": {
+        "task": "monitoring.tasks.cohorts_sweep",
+        "schedule": settings.SWEEP_SECONDS,
+    },
     "tidy scratch": {"task": "monitoring.tasks.drafts_sweep", "schedule": 3600.0},
 }
 app.conf.beat_schedule_filename = str(settings.VAR_DIR / "beat")

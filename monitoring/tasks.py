@@ -9,7 +9,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from monitoring.selectors.divergence import patients_out_of_date
-from monitoring.services import divergence, idempotency, pairs, uploads
+from monitoring.services import cohorts, divergence, idempotency, pairs, uploads
 from volumetry.storage import orphans_sweep
 from volumetry.tasks import run_enqueue
 
@@ -42,6 +42,27 @@ def drafts_sweep() -> None:
     uploads.drafts_sweep()
     idempotency.answers_sweep()
     orphans_sweep()
+
+
+@shared_task(name="monitoring.tasks.cohort_analyse")
+def cohort_analyse(analysis_id: str) -> None:
+    """Compute one cohort analysis."""
+    cohorts.analysis_execute(UUID(analysis_id))
+
+
+@shared_task(name="monitoring.tasks.cohorts_sweep")
+def cohorts_sweep() -> None:
+    """Send analyses again that a lost message or a killed worker left."""
+    for analysis_id in cohorts.analyses_sweep():
+        cohort_analyse.delay(str(analysis_id))
+
+
+def cohort_send(analysis_id: UUID) -> None:
+    """Ring the doorbell for an analysis; the sweep heals what is lost."""
+    try:
+        cohort_analyse.delay(str(analysis_id))
+    except (OperationalError, OSError):
+        log.warning("broker_away", task="cohort_analyse")
 
 
 def divergence_send(patient_id: UUID) -> None:

@@ -7,6 +7,7 @@ from monitoring.api import urls as api
 from monitoring.views import (
     administration,
     clinical,
+    cohort,
     ledger,
     patients,
     reports,
@@ -31,5 +32,6 @@ urlpatterns = [
     *runs.urlpatterns,
     *reviews.urlpatterns,
     *ledger.urlpatterns,
+    *cohort.urlpatterns,
     *administration.urlpatterns,
 ]

@@ -47,6 +47,9 @@ def doorbell(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     monkeypatch.setattr(
         "monitoring.tasks.divergence_refresh.delay", lambda pk: rung.append(("divergence", pk))
     )
+    monkeypatch.setattr(
+        "monitoring.tasks.cohort_analyse.delay", lambda pk: rung.append(("cohort", pk))
+    )
     return rung
 
 

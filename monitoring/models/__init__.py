@@ -1,6 +1,7 @@
 """The record's models, gathered where Django looks for them."""
 
 from monitoring.models.audit import AuditEntry
+from monitoring.models.cohorts import CohortAnalysis, CohortDefinition
 from monitoring.models.findings import DivergenceEstimate, Flag, Level, Review
 from monitoring.models.patients import (
     EDSS_STEPS,
@@ -46,6 +47,8 @@ __all__ = [
     "Attention",
     "AuditEntry",
     "Clinic",
+    "CohortAnalysis",
+    "CohortDefinition",
     "DivergenceEstimate",
     "FirstPassword",
     "Flag",

@@ -43,6 +43,7 @@ class Grant(models.TextChoices):
     REVIEW_READ = "review_read", "see reviews and the scan ledger"
     REVIEW_WRITE = "review_write", "accept and reject measurements"
     COHORT_READ = "cohort_read", "see cohort analyses"
+    COHORT_WRITE = "cohort_write", "save cohort definitions"
     REGISTRY_READ = "registry_read", "pull the clinic's records over the API"
     ADMINISTER = "administer", "manage members and tokens, read the audit trail"
 
@@ -87,7 +88,9 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     Role.DATA_MANAGER: frozenset(
         {Grant.RUN_READ, Grant.REVIEW_READ, Grant.COHORT_READ, Grant.REGISTRY_READ}
     ),
-    Role.RESEARCHER: frozenset({Grant.PATIENT_READ, Grant.COHORT_READ, Grant.REGISTRY_READ}),
+    Role.RESEARCHER: frozenset(
+        {Grant.PATIENT_READ, Grant.COHORT_READ, Grant.COHORT_WRITE, Grant.REGISTRY_READ}
+    ),
     Role.ADMINISTRATOR: frozenset({Grant.RUN_READ, Grant.ADMINISTER}),
 }
 

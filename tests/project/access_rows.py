@@ -139,6 +139,19 @@ PAGES: dict[str, Row] = {
     "ledger_epoch_merge": Row(
         Kind.OBJECT, "R", "post", lambda world: {"pk": world.scan.epoch.pk}, passes=POSTED
     ),
+    # Cohort
+    "cohort": Row(Kind.CLINIC, "NRDS"),
+    "cohort_save": Row(
+        Kind.CLINIC, "S", "post", data=lambda _world: {"name": "All"}, passes=(302,)
+    ),
+    "cohort_saved": Row(Kind.OBJECT, "NRDS", args=of("cohort")),
+    "cohort_definition": Row(Kind.OBJECT, "NRDS", args=of("cohort")),
+    "cohort_state": Row(Kind.OBJECT, "NRDS", args=of("analysis"), unaudited=STATE),
+    "cohort_retry": Row(
+        Kind.OBJECT, "NRDS", "post", of("analysis"), passes=(302,), unaudited="shows nothing"
+    ),
+    "cohort_analysis": Row(Kind.OBJECT, "NRDS", args=of("analysis")),
+    "cohort_table": Row(Kind.OBJECT, "NRDS", args=of("analysis", slug="patients")),
     # Administration
     "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),
     "member_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),

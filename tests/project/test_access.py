@@ -33,6 +33,12 @@ NAMES_A_PATIENT = set(ROWS) - {
     "member_remove",
     "member_password",
     "token_revoke",
+    "cohort_saved",
+    "cohort_definition",
+    "cohort_state",
+    "cohort_retry",
+    "cohort_analysis",
+    "cohort_table",
 }
 
 

@@ -7,9 +7,12 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.test import Client
 
+from monitoring.core.cohort.definition import Definition
 from monitoring.models import (
     ApiToken,
     Clinic,
+    CohortAnalysis,
+    CohortDefinition,
     DivergenceEstimate,
     Flag,
     Membership,
@@ -47,6 +50,8 @@ class World:
     draft: UploadDraft
     membership: Membership
     token: ApiToken
+    cohort: CohortDefinition
+    analysis: CohortAnalysis
     clients: dict[str, Client] = field(default_factory=dict)
 
 
@@ -88,6 +93,22 @@ def world_make() -> World:
         ),
         membership=member_make("leaving", clinic, Role.RESEARCHER).memberships.get(),
         token=token_create(actor=boss, clinic=clinic, name="other", role=Role.RESEARCHER)[0],
+        cohort=CohortDefinition.objects.create(
+            clinic=clinic,
+            name="Everybody",
+            fields=Definition().to_json(),
+            digest=Definition().digest,
+        ),
+        analysis=CohortAnalysis.objects.create(
+            clinic=clinic,
+            fields=Definition().to_json(),
+            digest=Definition().digest,
+            data_version="0" * 64,
+            analysis_version="test",
+            status="succeeded",
+            result={"columns": ["pseudonym"], "rooms": [], "excluded": []},
+            rows=[["ANNA"]],
+        ),
         clients=_callers(people, clinic, elsewhere),
     )
 

@@ -1,0 +1,160 @@
+"""The whole analysis of a cohort, room by room, as JSON that says how it was made."""
+
+import platform
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import scipy
+
+from monitoring.core.cohort.associations import correlation_room
+from monitoring.core.cohort.definition import Definition
+from monitoring.core.cohort.losses import area_room, loss_room
+from monitoring.core.cohort.report import Room, plain, unanswered
+from monitoring.core.cohort.selection import Selected, select
+from monitoring.core.cohort.table import (
+    COLUMNS,
+    PHENOTYPES,
+    Cohort,
+)
+from monitoring.core.errors import MonitoringError, NotAssessable
+
+ANALYSIS_VERSION = "cohort-1"
+"""Changes whenever a number of the page may change; stored results of another are not shown."""
+
+SEED = 20_190_820
+"""Of every bootstrap and cross-validation: the same cohort gives the same numbers."""
+
+Progress = Callable[[int, str], None]
+Maker = Callable[[Selected], Room]
+
+
+def rooms_of() -> tuple[tuple[str, str, Maker], ...]:
+    """Return slug, title and maker of every room, in the order of the page."""
+    return (
+        ("losses", "Loss against healthy controls", loss_room),
+        ("cord-area", "Cord area by EDSS group", area_room),
+        ("correlations", "Brain and cord by EDSS group", _correlations),
+    )
+
+
+def _correlations(selected: Selected) -> Room:
+    return correlation_room(selected, seed=SEED)
+
+
+def analyse(
+    cohort: Cohort, definition: Definition, *, progress: Progress = lambda _percent, _step: None
+) -> dict[str, Any]:
+    """Run every room; one that fails says why, the others stay.
+
+    Returns
+    -------
+    dict
+        JSON values: definition, digest, versions, seed, counts, exclusions, rooms and the
+        selected rows (pseudonymous), from which the cross-sectional rooms can be redone.
+    """
+    progress(5, "Selecting patients")
+    head: dict[str, Any] = {
+        "definition": definition.to_json(),
+        "digest": definition.digest,
+        "versions": versions(),
+        "seed": SEED,
+        "is_synthetic": cohort.is_synthetic,
+    }
+    try:
+        selected = select(cohort, definition)
+    except NotAssessable as error:
+        return {**head, "problem": str(error), "rooms": [], "rows": [], "excluded": []}
+    made = rooms_of()
+    rooms = []
+    for index, (slug, title, maker) in enumerate(made):
+        progress(10 + round(85 * index / len(made)), title)
+        try:
+            room = maker(selected)
+        except MonitoringError as error:
+            room = unanswered(slug, title, title + ".", str(error))
+        rooms.append(room.to_json())
+    progress(97, "Storing")
+    return {
+        **head,
+        "problem": "",
+        "counts": counts(selected),
+        "kinds": [str(selected.brain_kind), str(selected.cord_kind)],
+        "excluded": [
+            {"reason": one.reason, "count": len(one.ids), "ids": list(one.ids)}
+            for one in selected.excluded
+        ],
+        "rooms": rooms,
+        "columns": [*ROW_COLUMNS, *COLUMNS],
+        "rows": selected_rows(selected),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return what computed the numbers."""
+    return {
+        "analysis": ANALYSIS_VERSION,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
+
+
+def counts(selected: Selected) -> dict[str, Any]:
+    """Return how many are in, by group and phenotype."""
+    patients = ~selected.is_control
+    groups = {
+        band.name: int(selected.in_group(index).sum())
+        for index, band in enumerate(selected.definition.groups)
+    }
+    phenotypes = {
+        name: int((selected.phenotype == index).sum()) for index, name in enumerate(PHENOTYPES)
+    }
+    return {
+        "patients": int(patients.sum()),
+        "controls": int(selected.is_control.sum()),
+        "groups": groups,
+        "phenotypes": {name: count for name, count in phenotypes.items() if count},
+        "epochs": int(np.unique(selected.epoch).size),
+    }
+
+
+ROW_COLUMNS = (
+    "pseudonym",
+    "phenotype",
+    "visit",
+    "age",
+    "sex",
+    "years_since_onset",
+    "edss",
+    "edss_group",
+    "brain_lesions",
+    "cord_lesions",
+    "diffuse_cord",
+)
+
+
+def selected_rows(selected: Selected) -> list[list[Any]]:
+    """Return the selected visits, one row each: what the cross-sectional rooms used."""
+    groups = [band.name for band in selected.definition.groups]
+    rows = []
+    for i in range(selected.patient.size):
+        group = int(selected.group[i])
+        rows.append(
+            plain([
+                selected.cohort.ids[selected.patient[i]],
+                PHENOTYPES[selected.phenotype[i]],
+                date.fromordinal(int(selected.day[i])).isoformat(),
+                float(selected.age[i]),
+                float(selected.sex[i]),
+                round(float(selected.duration[i]), 3),
+                float(selected.edss[i]),
+                groups[group] if group >= 0 else "",
+                float(selected.lesions_brain[i]),
+                float(selected.lesions_cord[i]),
+                float(selected.diffuse_cord[i]),
+                *(round(float(value), 3) for value in selected.values[i]),
+            ])
+        )  # fmt: skip
+    return rows
