@@ -37,6 +37,10 @@ app.conf.beat_schedule = {
         "task": "monitoring.tasks.cohorts_sweep",
         "schedule": settings.SWEEP_SECONDS,
     },
+    "heal proposals": {
+        "task": "monitoring.tasks.proposals_sweep",
+        "schedule": settings.SWEEP_SECONDS,
+    },
     "tidy scratch": {"task": "monitoring.tasks.drafts_sweep", "schedule": 3600.0},
 }
 app.conf.beat_schedule_filename = str(settings.VAR_DIR / "beat")

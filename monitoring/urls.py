@@ -9,6 +9,7 @@ from monitoring.views import (
     clinical,
     cohort,
     ledger,
+    parameters,
     patients,
     reports,
     reviews,
@@ -33,5 +34,6 @@ urlpatterns = [
     *reviews.urlpatterns,
     *ledger.urlpatterns,
     *cohort.urlpatterns,
+    *parameters.urlpatterns,
     *administration.urlpatterns,
 ]

@@ -50,6 +50,12 @@ def doorbell(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     monkeypatch.setattr(
         "monitoring.tasks.cohort_analyse.delay", lambda pk: rung.append(("cohort", pk))
     )
+    monkeypatch.setattr(
+        "monitoring.tasks.clinic_refresh.delay", lambda pk: rung.append(("clinic", pk))
+    )
+    monkeypatch.setattr(
+        "monitoring.tasks.proposal_compute.delay", lambda pk: rung.append(("proposal", pk))
+    )
     return rung
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.charts.sparkline import ChanceCourse, chance_course
-from monitoring.core.parameter_set import literature_defaults
 from monitoring.selectors.timelines import Timeline
 
 UNCOMPUTED = "uncomputed"
@@ -30,7 +29,7 @@ class DivergenceCard:
 
 def divergence_card(timeline: Timeline) -> DivergenceCard:
     """Return the card of a timeline."""
-    policy = literature_defaults().policy
+    policy = timeline.in_force.parameters.policy
     now, estimate = timeline.now, timeline.estimate
     problem = _problem(timeline)
     is_current = estimate is not None and not timeline.patient.divergence_error

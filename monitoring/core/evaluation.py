@@ -72,26 +72,31 @@ class Looks:
 
 
 def look_at(
-    patients: Sequence[SimulatedPatient], parameters: Parameters, *, robust: bool = True
+    patients: Sequence[SimulatedPatient],
+    parameters: Parameters,
+    *,
+    robust: bool = True,
+    with_rivals: bool = True,
 ) -> Looks:
-    """Judge every patient at every look."""
+    """Judge every patient at every look; the simple detectors only with ``with_rivals``."""
     cuts, owner, times, number, scores = [], [], [], [], []
     for index, patient in enumerate(patients):
         series = patient.series
-        path = cusum_path(series, parameters) if series.years.size else np.empty(0)
+        has_path = with_rivals and series.years.size
+        path = cusum_path(series, parameters) if has_path else np.empty(0)
         for count, when in enumerate(series.visits()[:LOOKS]):
             cut = series.until(when)
             cuts.append(cut)
             owner.append(index)
             times.append(when)
             number.append(count)
-            scores.append(
-                (naive_rate(cut), ols_rate(cut), theil_sen_rate(cut), path[cut.years.size - 1])
-            )
+            if with_rivals:
+                rivals = (naive_rate(cut), ols_rate(cut), theil_sen_rate(cut))
+                scores.append((*rivals, path[cut.years.size - 1]))
     table = posterior_table(cuts, parameters, robust=robust)
     years, of = np.array(times), np.array(owner)
     offset = np.array([patients[i].offset_years for i in owner])
-    columns = np.array(scores)
+    columns = np.array(scores).reshape(len(scores), len(DETECTORS) - 1)
     beta, means = brain_effect(parameters), parameters.slope_mean
     true = np.array(
         [patients[i].slopes_at(t) for i, t in zip(owner, years + offset, strict=True)]
@@ -114,7 +119,11 @@ def look_at(
         since_onset=years + offset,
         number=np.array(number),
         scores={
-            **{name: columns[:, i] for i, name in enumerate(DETECTORS[:4])},
+            **(
+                {name: columns[:, i] for i, name in enumerate(DETECTORS[:4])}
+                if with_rivals
+                else {}
+            ),
             "model": log_odds(table.p_change),
         },
         p_one=table.p_one,

@@ -34,12 +34,23 @@ PENALTIES = (
     ((12, 13), (0.4, 0.3), 0.4),
 )
 
+CONTROL_MEANS = 4
+"""Columns after the offsets where healthy controls are fitted along: own levels and slopes."""
+
+CONTROL_SLOPE_SD = (0.15, 0.25)
+"""Slope SD of healthy controls, percent per year, fixed: De Stefano 2016 for the brain
+(abstract), within-person cord slopes of DLBS and BLSA (.17 to .27) for the cord."""
+
 CHUNK_CELLS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Patients of similar length and everything about them that theta does not touch."""
+    """Patients of similar length and everything about them that theta does not touch.
+
+    ``fixed`` is the slope covariance of healthy controls, 0 for patients; ``times`` and
+    ``kernel`` are 0 for controls, so that nobody healthy speaks about the patients' slopes.
+    """
 
     batch: Batch
     members: tuple[int, ...]
@@ -51,6 +62,7 @@ class Block:
     kernel: FloatArray
     same_epoch: FloatArray
     dips: FloatArray
+    fixed: FloatArray
     weights: FloatArray
 
 
@@ -100,8 +112,12 @@ class Cohort:
         return [found[index] for index in range(self.patients)]
 
 
-def build_cohort(series: Sequence[Series], base: Parameters) -> Cohort:
-    """Pack a reference cohort; levels are compared between patients, so y must be centred."""
+def build_cohort(series: Sequence[Series], base: Parameters, *, controls: int = 0) -> Cohort:
+    """Pack a reference cohort; levels are compared between patients, so y must be centred.
+
+    The last ``controls`` series are healthy controls. They have their own mean levels and
+    slopes and a fixed spread of slopes, and share errors and offsets with the patients.
+    """
     names = tuple(sorted({name for one in series for name in one.epochs}))
     zero = (0.0,) * len(names)
     identity = np.eye(2 * len(names))
@@ -119,29 +135,42 @@ def build_cohort(series: Sequence[Series], base: Parameters) -> Cohort:
     )
     sizes = [one.years.size for one in series]
     order = sorted(range(len(series)), key=sizes.__getitem__)
-    blocks, current = [], list[int]()
+    first_control = len(series) - controls
+    chunks, current = [], list[int]()
     for index in order:
         if current and (len(current) + 1) * sizes[index] ** 2 > CHUNK_CELLS:
-            blocks.append(_block(series, current, packing))
+            chunks.append(current)
             current = []
         current.append(index)
-    blocks.append(_block(series, current, packing))
+    chunks.append(current)
+    blocks = tuple(_block(series, chunk, packing, first_control) for chunk in chunks)
     prior = [1 / sd**2 for sd in base.epoch_offset_prior_sd for _ in names]
-    return Cohort(tuple(blocks), names, np.array([*MEAN_PRECISION, *prior]), len(series))
+    own = [MEAN_PRECISION[0]] * (CONTROL_MEANS if controls else 0)
+    return Cohort(blocks, names, np.array([*MEAN_PRECISION, *prior, *own]), len(series))
 
 
-def _block(series: Sequence[Series], members: list[int], packing: Parameters) -> Block:
+def _block(
+    series: Sequence[Series], members: list[int], packing: Parameters, first_control: int
+) -> Block:
     """Pack some patients with the pieces of their covariance."""
     batch = pack([series[i] for i in members], packing)
     used = batch.used
     is_brain, is_cord = used & (batch.region == BRAIN), used & (batch.region == CORD)
-    columns = [is_brain, is_cord, is_brain * batch.years, is_cord * batch.years]
+    is_control = np.array(members)[:, None] >= first_control
+    means = [is_brain, is_cord, is_brain * batch.years, is_cord * batch.years]
+    columns = [column * ~is_control for column in means]
     columns += [is_brain * batch.dip, is_cord * batch.dip]
     for mask in (is_brain, is_cord):
         columns += [mask & (batch.epoch == i) for i in range(len(packing.epochs.names))]
+    if first_control < len(series):
+        columns += [column * is_control for column in means]
     brain = as_floats(is_brain[:, :, None] & is_brain[:, None, :])
     cord = as_floats(is_cord[:, :, None] & is_cord[:, None, :])
     both = as_floats(used[:, :, None] & used[:, None, :])
+    times = batch.years[:, :, None] * batch.years[:, None, :]
+    kernel = walk_kernel(batch.years[:, :, None], batch.years[:, None, :])
+    of_control = as_floats(is_control)[:, :, None]
+    sd_b, sd_c = CONTROL_SLOPE_SD
     return Block(
         batch=batch,
         members=tuple(members),
@@ -149,10 +178,11 @@ def _block(series: Sequence[Series], members: list[int], packing: Parameters) ->
         brain=brain,
         cord=cord,
         cross=both - brain - cord,
-        times=batch.years[:, :, None] * batch.years[:, None, :],
-        kernel=walk_kernel(batch.years[:, :, None], batch.years[:, None, :]),
+        times=times * (1 - of_control),
+        kernel=kernel * (1 - of_control),
         same_epoch=as_floats(batch.epoch[:, :, None] == batch.epoch[:, None, :]),
         dips=batch.dip[:, :, None] * batch.dip[:, None, :],
+        fixed=of_control * times * (sd_b**2 * brain + sd_c**2 * cord),
         weights=np.ones(used.shape),
     )
 
@@ -223,6 +253,7 @@ def _covariance(block: Block, theta: FloatArray) -> FloatArray:
     variance = np.exp(2 * theta)
     total = _pair_covariance(block, theta[3:5], float(theta[5]))
     total = total + block.times * _pair_covariance(block, theta[0:2], float(theta[2]))
+    total = total + block.fixed
     for first, shape in ((8, block.same_epoch), (10, block.kernel), (12, block.dips)):
         own = variance[first] * block.brain + variance[first + 1] * block.cord
         total = total + shape * own

@@ -5,9 +5,10 @@ everywhere else the answer is a reason in words, never a number. State (here) an
 (`monitoring.core.divergence`) are two outputs and are never merged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 from scipy import stats
@@ -52,6 +53,12 @@ class Norm:
     oldest: float
     people: int
     source: str
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``dataclasses.asdict`` wrote."""
+        fields = dict(document)
+        return cls(facts=MeasureFacts(**fields.pop("facts")), **fields)
 
     def expected(self, *, age: float, sex: Sex) -> float:
         """Return the expected value, in the unit of the norm."""

@@ -58,16 +58,20 @@ class ReferenceFit:
         Each guard that changed a fitted number, in words.
     gradient_norm : float
         Largest absolute gradient of the objective at the end; near 0 when converged.
+    control_slopes : pair or None
+        Mean slopes of the healthy controls, percent per year; None without controls.
     """
 
     parameters: Parameters
     fitted: Parameters
     patients: int
+    controls: int
     rows: int
     objective: float
     gradient_norm: float
     iterations: int
     guards: tuple[str, ...]
+    control_slopes: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def fit_reference(
     *,
     base: Parameters,
     id: str,  # noqa: A002
+    controls: Sequence[Series] = (),
     start: FloatArray | None = None,
 ) -> ReferenceFit:
     """Fit variances, means and epoch offsets to a reference cohort.
@@ -96,6 +101,9 @@ def fit_reference(
     base : Parameters
         Supplies everything that is not fitted (change prior, policy, quality multipliers) and
         the wide defaults of the guard.
+    controls : sequence of Series
+        Healthy controls scanned and measured in the same way. They have mean levels and slopes
+        of their own and inform the errors and the offsets; they are never a reference for D.
     start : array, shape (14,), or None
         Where the search begins; `monitoring.core.marginal_likelihood` names the entries.
 
@@ -113,22 +121,29 @@ def fit_reference(
     for region, name in ((BRAIN, "brain"), (CORD, "cord")):
         if not any(np.any(one.region == region) for one in usable):
             raise NotAssessable(f"The reference patients have no {name} value.")
-    cohort = build_cohort(_centred_cohort(usable), base)
+    healthy = [one for one in controls if one.years.size and one.now > 0]
+    everyone = [*usable, *healthy]
+    cohort = build_cohort(_centred_cohort(everyone), base, controls=len(healthy))
     theta = theta_of(base) if start is None else start
     theta, _, first = _search(cohort, theta)
     cohort = cohort.with_weights(theta, evaluate(cohort, theta), base, WEIGHT_ROUNDS)
     theta, fit, second = _search(cohort, theta)
-    fitted = _fitted_set(theta, fit, cohort, usable, base=base, new_id=id)
+    fitted = _fitted_set(
+        theta, fit, cohort, everyone, base=base, new_id=id, controls=len(healthy)
+    )
     guarded, guards = guard_narrow_priors(fitted, base=base, patients=len(usable))
+    slopes = fit.coefficients[-2:] if healthy else None
     return ReferenceFit(
         parameters=guarded,
         fitted=fitted,
         patients=len(usable),
-        rows=sum(one.years.size for one in usable),
+        controls=len(healthy),
+        rows=sum(one.years.size for one in everyone),
         objective=fit.objective + penalty(theta)[0],
         gradient_norm=float(np.abs(fit.gradient + penalty(theta)[1]).max()),
         iterations=first + second,
         guards=guards,
+        control_slopes=None if slopes is None else (float(slopes[0]), float(slopes[1])),
     )
 
 
@@ -174,11 +189,14 @@ def _fitted_set(
     *,
     base: Parameters,
     new_id: str,
+    controls: int,
 ) -> Parameters:
     """Turn theta and the fixed effects into a parameter set."""
     beta = [float(value) for value in fit.coefficients]
     count = len(cohort.epochs)
-    covariance = fit.covariance[MEANS:, MEANS:]
+    patients = len(series) - controls
+    offsets = slice(MEANS, MEANS + 2 * count)
+    covariance = fit.covariance[offsets, offsets]
     seen = dict.fromkeys(cohort.epochs, 0)
     for one in series:
         for name in set(one.epochs):
@@ -188,7 +206,7 @@ def _fitted_set(
         at,
         id=new_id,
         title="Fitted to own patients",
-        badge=f"own reference, {len(series)} patients",
+        badge=f"own reference, {patients} patients",
         level_mean=None,
         level_cov=None,
         slope_mean=(beta[2], beta[3]),
@@ -196,7 +214,7 @@ def _fitted_set(
         epochs=EpochOffsets(
             names=cohort.epochs,
             brain=tuple(beta[MEANS : MEANS + count]),
-            cord=tuple(beta[MEANS + count :]),
+            cord=tuple(beta[MEANS + count : MEANS + 2 * count]),
             covariance=tuple(
                 tuple(float(cell) for cell in row) for row in 0.5 * (covariance + covariance.T)
             ),
@@ -204,8 +222,9 @@ def _fitted_set(
         ),
         reference=(
             ("base", base.id),
+            ("controls", str(controls)),
             ("objective", f"{fit.objective:.4f}"),
-            ("patients", str(len(series))),
+            ("patients", str(patients)),
             ("rows", str(sum(one.years.size for one in series))),
         ),
     )

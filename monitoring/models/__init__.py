@@ -3,6 +3,11 @@
 from monitoring.models.audit import AuditEntry
 from monitoring.models.cohorts import CohortAnalysis, CohortDefinition
 from monitoring.models.findings import DivergenceEstimate, Flag, Level, Review
+from monitoring.models.parameters import (
+    ParameterAdoption,
+    ParameterProposal,
+    ParameterSet,
+)
 from monitoring.models.patients import (
     EDSS_STEPS,
     FUNCTIONAL_SYSTEMS,
@@ -57,6 +62,9 @@ __all__ = [
     "LesionCount",
     "Level",
     "Membership",
+    "ParameterAdoption",
+    "ParameterProposal",
+    "ParameterSet",
     "Patient",
     "Phenotype",
     "PhenotypePeriod",

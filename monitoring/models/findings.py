@@ -112,6 +112,9 @@ class Flag(Record):
     old_level = models.CharField(max_length=12, choices=Level.choices)
     new_level = models.CharField(max_length=12, choices=Level.choices)
     reason = models.TextField()
+    cause = models.CharField(
+        max_length=200, blank=True, help_text="What changed since the estimate before"
+    )
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
     )

@@ -45,6 +45,8 @@ class Grant(models.TextChoices):
     COHORT_READ = "cohort_read", "see cohort analyses"
     COHORT_WRITE = "cohort_write", "save cohort definitions"
     REGISTRY_READ = "registry_read", "pull the clinic's records over the API"
+    PARAMETERS_READ = "parameters_read", "see the divergence model's parameters"
+    PARAMETERS_ACT = "parameters_act", "propose and adopt parameter sets"
     ADMINISTER = "administer", "manage members and tokens, read the audit trail"
 
 
@@ -62,6 +64,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
             Grant.REVIEW_READ,
             Grant.COHORT_READ,
             Grant.REGISTRY_READ,
+            Grant.PARAMETERS_READ,
         }
     ),
     Role.TECHNICIAN: frozenset(
@@ -83,15 +86,29 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
             Grant.REVIEW_READ,
             Grant.REVIEW_WRITE,
             Grant.COHORT_READ,
+            Grant.PARAMETERS_READ,
         }
     ),
     Role.DATA_MANAGER: frozenset(
-        {Grant.RUN_READ, Grant.REVIEW_READ, Grant.COHORT_READ, Grant.REGISTRY_READ}
+        {
+            Grant.RUN_READ,
+            Grant.REVIEW_READ,
+            Grant.COHORT_READ,
+            Grant.REGISTRY_READ,
+            Grant.PARAMETERS_READ,
+            Grant.PARAMETERS_ACT,
+        }
     ),
     Role.RESEARCHER: frozenset(
-        {Grant.PATIENT_READ, Grant.COHORT_READ, Grant.COHORT_WRITE, Grant.REGISTRY_READ}
+        {
+            Grant.PATIENT_READ,
+            Grant.COHORT_READ,
+            Grant.COHORT_WRITE,
+            Grant.REGISTRY_READ,
+            Grant.PARAMETERS_READ,
+        }
     ),
-    Role.ADMINISTRATOR: frozenset({Grant.RUN_READ, Grant.ADMINISTER}),
+    Role.ADMINISTRATOR: frozenset({Grant.RUN_READ, Grant.PARAMETERS_READ, Grant.ADMINISTER}),
 }
 
 

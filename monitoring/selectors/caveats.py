@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.parameter_set import Parameters
 from monitoring.core.types import Region
 from monitoring.models import Patient
 
@@ -47,9 +47,9 @@ class Caveat:
     text: str
 
 
-def sdc_percent() -> dict[Region, float]:
+def sdc_percent(parameters: Parameters) -> dict[Region, float]:
     """Return the smallest change between two scans that is not measurement error, percent."""
-    brain, cord = literature_defaults().error_sd
+    brain, cord = parameters.error_sd
     return {Region.BRAIN: SDC_FACTOR * brain, Region.CORD: SDC_FACTOR * cord}
 
 
@@ -61,6 +61,7 @@ def caveat_list(
     changes: Sequence[date],
     treatments: Sequence[date],
     now: Mapping[str, Any],
+    parameters: Parameters,
 ) -> list[Caveat]:
     """Return the caveats that apply: five always, the others when their fact is there.
 
@@ -73,14 +74,16 @@ def caveat_list(
     changes, treatments
         Days of a scanner change; treatment starts shortly before a scan.
     now
-        The model's statement, for offsets and parameter set.
+        The model's statement, for offsets.
+    parameters
+        The set in force, for errors and offsets.
     """
     found = [Caveat("research", RESEARCH)]
     if patient.is_synthetic:
         found.insert(0, Caveat("demo", DEMO))
     if points:
-        found += [Caveat("method", _method(points, contrasts)), Caveat("sdc", _sdc())]
-    found += [Caveat("epoch", _epoch(day, points, now)) for day in changes]
+        found += [Caveat("method", _method(points, contrasts)), Caveat("sdc", _sdc(parameters))]
+    found += [Caveat("epoch", _epoch(day, points, now, parameters)) for day in changes]
     relapse_days = {(p.when, p.days_after_relapse) for p in points if p.days_after_relapse}
     found += [
         Caveat(
@@ -98,7 +101,7 @@ def caveat_list(
         for day in treatments
     ]
     found += [Caveat("confounders", CONFOUNDERS), Caveat("evidence", EVIDENCE)]
-    if str(now.get("parameter_set", "")).startswith("literature"):
+    if parameters.id.startswith("literature"):
         found.append(Caveat("prior", PRIOR))
     return found
 
@@ -126,9 +129,9 @@ def _method(points: Sequence["TimelinePoint"], contrasts: Mapping[UUID, str]) ->
     return " ".join(words)
 
 
-def _sdc() -> str:
+def _sdc(parameters: Parameters) -> str:
     """Say which change is within the error of two scans."""
-    sdc = sdc_percent()
+    sdc = sdc_percent(parameters)
     return (
         "With this method a change between two scans smaller than "
         f"{sdc[Region.CORD]:.1f} % (cord) or {sdc[Region.BRAIN]:.1f} % (brain) "
@@ -136,10 +139,15 @@ def _sdc() -> str:
     )
 
 
-def _epoch(day: date, points: Sequence["TimelinePoint"], now: Mapping[str, Any]) -> str:
+def _epoch(
+    day: date,
+    points: Sequence["TimelinePoint"],
+    now: Mapping[str, Any],
+    parameters: Parameters,
+) -> str:
     """Say that values meet across a scanner change only through an estimated offset."""
     offsets = _offset_change(day, points, now)
-    priors = dict(zip(Region, literature_defaults().epoch_offset_prior_sd, strict=True))
+    priors = dict(zip(Region, parameters.epoch_offset_prior_sd, strict=True))
     sizes = ", ".join(
         f"{region.value} {offset:+.1f} %, prior SD {priors[region]:.1f} %".replace("-", "−")
         for region, offset in offsets.items()

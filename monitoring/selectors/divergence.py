@@ -12,7 +12,9 @@ def estimate_latest(patient: Patient) -> DivergenceEstimate | None:
     return patient.estimates.order_by("created_at", "id").last()
 
 
-def patients_out_of_date(*, limit: int = 500) -> list[UUID]:
+def patients_out_of_date(
+    *, clinic_id: UUID | None = None, limit: int | None = 500
+) -> list[UUID]:
     """Return patients whose facts changed after they were last looked at."""
     stale = (
         Patient.objects.filter(facts_changed_at__isnull=False)
@@ -22,4 +24,6 @@ def patients_out_of_date(*, limit: int = 500) -> list[UUID]:
         )
         .order_by("facts_changed_at")
     )
+    if clinic_id:
+        stale = stale.filter(clinic=clinic_id)
     return list(stale.values_list("pk", flat=True)[:limit])

@@ -28,6 +28,7 @@ from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
 from monitoring.selectors.changes import Change, NotCompared, change_list
 from monitoring.selectors.divergence import estimate_latest
 from monitoring.selectors.observations import Point, patient_scans, point_list
+from monitoring.selectors.parameters import SetInForce, set_in_force
 from volumetry.models import VolumetryRun
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class Timeline:
     phenotypes: tuple[PhenotypePeriod, ...]
     scanner_changes: tuple[ScannerChange, ...]
     estimate: DivergenceEstimate | None
+    in_force: SetInForce
     now: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -249,6 +251,7 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         )
     )
     direct, left = change_list(scans, every, runs)
+    in_force = set_in_force(patient.clinic_id)
     return Timeline(
         patient=patient,
         clinic=patient.clinic,
@@ -263,10 +266,15 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         phenotypes=tuple(patient.phenotypes.current()),
         scanner_changes=changes,
         estimate=estimate,
+        in_force=in_force,
         now=now,
         history=tuple(payload.get("history", ())),
         notes=_notes(now, every),
-        flags=tuple(patient.flags.select_related("acknowledged_by", "estimate")),
+        flags=tuple(
+            patient.flags.select_related("acknowledged_by", "estimate").defer(
+                "estimate__payload"
+            )
+        ),
         caveats=tuple(
             caveat_list(
                 patient=patient,
@@ -275,9 +283,10 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
                 changes=[change.when for change in changes],
                 treatments=_felt_starts(treatments, points),
                 now=now,
+                parameters=in_force.parameters,
             )
         ),
-        sdc_percent=sdc_percent(),
+        sdc_percent=sdc_percent(in_force.parameters),
         is_out_of_date=is_out_of_date(patient),
     )
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from monitoring.core.divergence import assess_history, assess_patient, inputs_digest
 from monitoring.core.errors import MonitoringError
-from monitoring.core.parameter_set import MODEL_VERSION, Parameters, literature_defaults
+from monitoring.core.parameter_set import MODEL_VERSION, Parameters
 from monitoring.core.types import Divergence
 from monitoring.models import DivergenceEstimate, Flag, Level, Patient
 from monitoring.selectors.divergence import estimate_latest
@@ -22,14 +22,15 @@ from monitoring.selectors.observations import (
     patient_scans,
     point_list,
 )
+from monitoring.selectors.parameters import set_in_force
 from monitoring.services.worklist import worklist_refresh
 
 log = structlog.get_logger(__name__)
 
 
 def parameters_of(patient: Patient) -> Parameters:
-    """Return the parameter set that a patient's clinic uses."""
-    return literature_defaults()
+    """Return the parameter set that a patient's clinic adopted."""
+    return set_in_force(patient.clinic_id).parameters
 
 
 def divergence_refresh(patient_id: UUID) -> DivergenceEstimate | None:
@@ -117,7 +118,26 @@ def flag_evaluate(
         old_level=old,
         new_level=estimate.level,
         reason=estimate.payload["now"]["sentence"],
+        cause=_cause(estimate, previous),
     )
+
+
+def _cause(estimate: DivergenceEstimate, previous: DivergenceEstimate | None) -> str:
+    """Say what changed between two estimates of a patient."""
+    if previous is None:
+        return "Computed for the first time."
+    if previous.policy_version != estimate.policy_version:
+        return (
+            f"The model {estimate.policy_version} came in place of {previous.policy_version}."
+        )
+    if previous.parameters_id != estimate.parameters_id:
+        return (
+            f"The parameter set {estimate.parameters_id} came in place of "
+            f"{previous.parameters_id}."
+        )
+    if estimate.as_of and (previous.as_of is None or estimate.as_of > previous.as_of):
+        return f"The scan of {estimate.as_of.isoformat()} was added."
+    return "An earlier scan, a reading, a measurement or an event was added or changed."
 
 
 def plain(statement: Divergence, *, brief: bool = False) -> dict[str, Any]:

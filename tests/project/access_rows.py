@@ -152,6 +152,27 @@ PAGES: dict[str, Row] = {
     ),
     "cohort_analysis": Row(Kind.OBJECT, "NRDS", args=of("analysis")),
     "cohort_table": Row(Kind.OBJECT, "NRDS", args=of("analysis", slug="patients")),
+    # Parameters of the divergence model
+    "parameters": Row(Kind.CLINIC, "NRDSA", unaudited=OWN),
+    "parameters_progress": Row(Kind.CLINIC, "NRDSA", unaudited=STATE),
+    "parameters_propose": Row(
+        Kind.CLINIC, "D", "post", lambda _world: {"kind": "refit"}, passes=(302,)
+    ),
+    "parameters_withdraw": Row(
+        Kind.CLINIC, "D", "post", data=lambda _world: {"reason": "Why."}, passes=(302,)
+    ),
+    "parameter_proposal": Row(Kind.OBJECT, "NRDSA", args=of("proposal")),
+    "parameter_proposal_state": Row(Kind.OBJECT, "NRDSA", args=of("proposal"), unaudited=STATE),
+    "parameter_set_document": Row(Kind.OBJECT, "NRDSA", args=of("proposal"), unaudited=OWN),
+    "parameters_adopt": Row(
+        Kind.OBJECT,
+        "D",
+        "post",
+        of("proposal"),
+        lambda _world: {"reason": "Why."},
+        passes=(302,),
+        unaudited="its set is in force already",
+    ),
     # Administration
     "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),
     "member_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),

@@ -35,6 +35,8 @@ def test_these_models_are_append_only():
         "AuditEntry",
         "DivergenceEstimate",
         "Measurement",
+        "ParameterAdoption",
+        "ParameterSet",
         "QualityResult",
         "Review",
     }

@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from django.test import Client
 
 from monitoring.core.cohort.definition import Definition
+from monitoring.core.parameter_set import literature_defaults
 from monitoring.models import (
     ApiToken,
     Clinic,
@@ -16,6 +17,9 @@ from monitoring.models import (
     DivergenceEstimate,
     Flag,
     Membership,
+    ParameterAdoption,
+    ParameterProposal,
+    ParameterSet,
     Patient,
     Relapse,
     Role,
@@ -52,6 +56,7 @@ class World:
     token: ApiToken
     cohort: CohortDefinition
     analysis: CohortAnalysis
+    proposal: ParameterProposal
     clients: dict[str, Client] = field(default_factory=dict)
 
 
@@ -109,7 +114,22 @@ def world_make() -> World:
             result={"columns": ["pseudonym"], "rooms": [], "excluded": []},
             rows=[["ANNA"]],
         ),
+        proposal=proposal_make(clinic),
         clients=_callers(people, clinic, elsewhere),
+    )
+
+
+def proposal_make(clinic: Clinic) -> ParameterProposal:
+    """Return a proposal of a clinic that was compared and adopted."""
+    chosen = ParameterSet.objects.create(
+        clinic=clinic,
+        name="own-test",
+        digest=literature_defaults().digest(),
+        document=literature_defaults().to_document(),
+    )
+    ParameterAdoption.objects.create(clinic=clinic, parameter_set=chosen, reason="Tested.")
+    return ParameterProposal.objects.create(
+        clinic=clinic, kind="refit", status="done", parameter_set=chosen
     )
 
 
