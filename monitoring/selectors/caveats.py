@@ -101,7 +101,7 @@ def caveat_list(
         for day in treatments
     ]
     found += [Caveat("confounders", CONFOUNDERS), Caveat("evidence", EVIDENCE)]
-    if parameters.id.startswith("literature"):
+    if str(now.get("parameter_set", "")).startswith("literature"):
         found.append(Caveat("prior", PRIOR))
     return found
 
