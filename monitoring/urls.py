@@ -16,6 +16,7 @@ from monitoring.views import (
     runs,
     site,
     uploads,
+    viewer,
     worklist,
 )
 
@@ -31,6 +32,7 @@ urlpatterns = [
     *clinical.urlpatterns,
     *uploads.urlpatterns,
     *runs.urlpatterns,
+    *viewer.urlpatterns,
     *reviews.urlpatterns,
     *ledger.urlpatterns,
     *cohort.urlpatterns,

@@ -44,6 +44,8 @@ STALE_FILES = (
     "cord_profile.csv",
     "qc.png",
     "sagittal.png",
+    "straight.png",
+    "sections.png",
     "views.json",
 )
 Point = tuple[float, float, float]

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Prefetch
+from django.urls import reverse
 
 from monitoring.models import Scan
 from monitoring.selectors.runs import (
@@ -34,9 +36,12 @@ FILE_WORDS = {
     "cord_profile.csv": "Cord area along the centreline",
     "views.json": "Geometry of the views",
 }
+MASKS = ("cord_mask.nii.gz", "brain_mask.nii.gz", "segmentation.nii.gz")
 SEVERITY = {"fail": 0, "warn": 1, "pass": 2}
 # A view without the outline, for switching it off; it is no picture of its own.
 PLAIN_OF = {"qc.png": "qc_plain.png"}
+# Shown with their scale on the review page, not as pictures of their own.
+ELSEWHERE = {"straight.png", "sections.png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ def run_view(run: VolumetryRun) -> RunView:
 def pictures_of(names: Iterable[str]) -> tuple[Picture, ...]:
     """Return the pictures among the files of a run, in the order of the page."""
     held = set(names)
-    plain = {PLAIN_OF[name] for name in PLAIN_OF if name in held}
+    plain = {PLAIN_OF[name] for name in PLAIN_OF if name in held} | ELSEWHERE
     drawn = [name for name in held if name.endswith(".png") and name not in plain]
     order = list(PICTURES)
     drawn.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
@@ -132,6 +137,42 @@ def pictures_of(names: Iterable[str]) -> tuple[Picture, ...]:
         )
         for name in drawn
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A mask or label map that a run of a scan painted, for the viewer."""
+
+    run: VolumetryRun
+    words: str
+    url: str
+
+
+def masks_of(scan: Scan, *, asked: str = "") -> list[Mask]:
+    """Return the masks of the newest runs of a scan, those of the run asked for first."""
+    newest: dict[str, VolumetryRun] = {}
+    for run in scan.image.runs.filter(status=Status.SUCCEEDED).order_by("finished_at"):
+        newest[run.method] = run
+    chosen = scan.image.runs.filter(pk=asked).first() if _is_uuid(asked) else None
+    if chosen is not None:
+        newest.pop(chosen.method, None)
+    runs = [*([chosen] if chosen else []), *newest.values()]
+    files = RunFile.objects.filter(run__in=runs, name__in=MASKS).values_list("run", "name")
+    held = set(files)
+    return [
+        Mask(run, FILE_WORDS[name], reverse("run_file", args=[run.pk, name]))
+        for run in runs
+        for name in MASKS
+        if (run.pk, name) in held
+    ]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def run_file(run: VolumetryRun, name: str) -> RunFile | None:

@@ -6,14 +6,16 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
+from monitoring.charts.profile import profile_chart
 from monitoring.forms.reviews import LandmarkForm, VerdictForm
 from monitoring.models import AuditEntry, Grant, Review, Scan
 from monitoring.requests import ClinicRequest
+from monitoring.selectors.levels import area_profile, slices_of
 from monitoring.selectors.people import grants_in
 from monitoring.selectors.reviews import (
     own_series,
@@ -22,8 +24,9 @@ from monitoring.selectors.reviews import (
     review_queue,
     reviews_recent,
     sagittal_view,
+    sheet_tiles,
 )
-from monitoring.selectors.runs import CORD_METHOD, run_card, run_subject
+from monitoring.selectors.runs import CORD_METHOD, REGION_WORDS, run_card, run_subject
 from monitoring.selectors.scans import run_view
 from monitoring.services.access import run_open
 from monitoring.services.audit import audit_record
@@ -34,6 +37,7 @@ from volumetry.models import VolumetryRun
 from volumetry.tasks import run_enqueue
 
 PAGE = 40
+SHEET = 24
 UNPROCESSABLE = 422
 # Keys of the reasons after 1 accept, 2 reject, 3 artifact.
 REASON_KEYS = {
@@ -44,6 +48,7 @@ REASON_KEYS = {
     Review.Reason.IDENTITY: "7",
     Review.Reason.OTHER: "8",
 }
+REASONS = [(reason.value, reason.label, REASON_KEYS[reason]) for reason in Review.Reason]
 
 
 @grant_required(Grant.REVIEW_READ)
@@ -64,6 +69,29 @@ def review_list(request: ClinicRequest) -> HttpResponse:
         "sees_values": True,
     }
     return render(request, "monitoring/review_queue.html", context)
+
+
+@grant_required(Grant.REVIEW_READ)
+@require_GET
+def review_sheet(request: ClinicRequest) -> HttpResponse:
+    """Show many waiting measurements at once, each with its picture and its buttons."""
+    clinic = clinic_of(request)
+    region = request.GET.get("region", "")
+    region = region if region in REGION_WORDS else ""
+    queue = review_queue(request.user, clinic).filter(method__contains=region)
+    page = Paginator(queue, SHEET).get_page(request.GET.get("page"))
+    audit_record(
+        actor=request.user, clinic=clinic, action=AuditEntry.Action.READ, subject="review queue"
+    )
+    context = {
+        "page": page,
+        "tiles": sheet_tiles(page),
+        "total": page.paginator.count,
+        "region": region,
+        "regions": [("", "All"), *REGION_WORDS.items()],
+        "reasons": REASONS,
+    }
+    return render(request, "monitoring/review_sheet.html", context)
 
 
 @login_required
@@ -93,19 +121,22 @@ def _review_page(
     if form is not None:
         # Who was overtaken sees the other's verdict now, and answers to that one.
         seen["note"] = form.data.get("note", "")
+    prior = prior_of(view.run)
+    own_profile = area_profile(view.run)
+    prior_profile = area_profile(prior.run) if prior else None
     context = {
         "view": view,
         "card": view.card,
         "may": held,
+        "slices": slices_of(view.run, prior.run if prior else None),
+        "profile": profile_chart(own_profile, prior_profile) if own_profile else None,
         "patient": scan.session.visit.patient,
         "latest": latest,
         "series": own_series(view.run),
-        "prior": prior_of(view.run),
+        "prior": prior,
         "around": review_neighbours(queue, run.pk),
         "form": VerdictForm(initial=seen),
-        "reasons": [
-            (reason.value, reason.label, REASON_KEYS[reason]) for reason in Review.Reason
-        ],
+        "reasons": REASONS,
         "sagittal": sagittal,
         "landmark": landmark or LandmarkForm(),
         "refusal": refusal,
@@ -122,6 +153,10 @@ def review_verdict(request: ClinicRequest, pk: UUID) -> HttpResponse:
         return redirect("review", pk)
     run, scan = run_open(request.user, pk, grant=Grant.REVIEW_WRITE)
     form = VerdictForm(request.POST)
+    from_sheet = request.POST.get("from") == "sheet" and request.accepts("application/json")
+    from_sheet = from_sheet and not request.accepts("text/html")
+    if not form.is_valid() and from_sheet:
+        return JsonResponse({"words": "Choose a verdict."}, status=UNPROCESSABLE)
     if not form.is_valid():
         return _review_page(request, run, scan, form=form, refusal="Choose a verdict.")
     around = review_neighbours(review_queue(request.user, scan.clinic), run.pk)
@@ -136,12 +171,17 @@ def review_verdict(request: ClinicRequest, pk: UUID) -> HttpResponse:
             seen_review=form.cleaned_data["seen_review"],
         )
     except ValidationError as error:
-        return _review_page(request, run, scan, form=form, refusal=" ".join(error.messages))
+        refusal = " ".join(error.messages)
+        if from_sheet:
+            return JsonResponse({"words": refusal}, status=UNPROCESSABLE)
+        return _review_page(request, run, scan, form=form, refusal=refusal)
     patient = scan.session.visit.patient
     divergence_enqueue(patient.pk)
     words = given.get_verdict_display()
     if given.reason:
         words = f"{words}: {given.get_reason_display().lower()}"
+    if from_sheet:
+        return JsonResponse({"words": f"{words}.", "review": given.pk})
     what = f"{patient.pseudonym}, {scan.session.visit.date}, {run_subject(run)}"
     messages.success(request, f"{what}: {words}.")
     following = around.following or around.previous
@@ -193,6 +233,7 @@ def _click(request: ClinicRequest) -> dict[str, str]:
 
 urlpatterns = [
     path("reviews/", review_list, name="review_queue"),
+    path("reviews/sheet/", review_sheet, name="review_sheet"),
     path("reviews/<uuid:pk>/", review, name="review"),
     path("reviews/<uuid:pk>/verdict/", review_verdict, name="review_verdict"),
     path("reviews/<uuid:pk>/landmark/", review_landmark, name="review_landmark"),

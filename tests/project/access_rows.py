@@ -123,6 +123,9 @@ PAGES: dict[str, Row] = {
     "scan_measure": Row(Kind.OBJECT, "T", "post", of("scan"), passes=(302,)),
     # Reviews and ledger
     "review_queue": Row(Kind.CLINIC, "NTRD"),
+    "review_sheet": Row(Kind.CLINIC, "NTRD"),
+    "scan_viewer": Row(Kind.OBJECT, "NTRD", args=of("scan")),
+    "scan_image": Row(Kind.OBJECT, "NTRD", args=of("scan")),
     "review": Row(Kind.OBJECT, "NTRD", args=of("run")),
     "review_verdict": Row(
         Kind.OBJECT,

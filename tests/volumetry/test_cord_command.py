@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.volumetry.phantoms.cord_tube import CordTube, tube_image
 from volumetry.__main__ import main
@@ -46,6 +47,8 @@ def test_every_file_of_the_contract_is_written(measured):
         "cord_profile.csv",
         "qc.png",
         "sagittal.png",
+        "sections.png",
+        "straight.png",
         "views.json",
     }
 
@@ -111,6 +114,25 @@ def test_a_pixel_of_the_sagittal_view_leads_back_to_the_landmark(measured):
     world = np.array(view["pixel_to_world"]) @ np.array([*mark["points"][0], 1.0])
     assert view["height"] >= 600
     assert np.allclose(world, 0.0, atol=1.0)  # the plane passes within a millimetre
+
+
+def test_the_cord_is_laid_out_by_millimetres_from_the_landmark(measured):
+    views = json.loads((measured / "views.json").read_text())
+    straight, sections = views["straight"], views["sections"]
+    assert straight["zero"] == sections["zero"] == "c2c3"
+    with Image.open(measured / straight["file"]) as picture:
+        span_mm = straight["last_mm"] - straight["first_mm"]
+        assert picture.width == pytest.approx(span_mm / 0.25 + 1, abs=1.5)
+    rows = np.genfromtxt(measured / "cord_profile.csv", delimiter=",", skip_header=1)
+    for position, area in zip(sections["positions_mm"], sections["area_mm2"], strict=True):
+        row = rows[np.argmin(np.abs(rows[:, 0] - position))]
+        assert row[0] == pytest.approx(position, abs=0.01)
+        assert row[1] == pytest.approx(area, abs=0.01)
+    assert {round(p / 3) * 3 for p in sections["positions_mm"]} >= {-3, 0, 3}
+    columns, tile = sections["columns"], sections["tile"]
+    with Image.open(measured / sections["file"]) as sheet:
+        lines = -(-len(sections["positions_mm"]) // columns)
+        assert sheet.size == (columns * tile, lines * tile)
 
 
 @pytest.mark.parametrize("spelling", [["--at=-1,-2,0"], ["--at", "-1,-2,0"]])

@@ -1,5 +1,6 @@
 """The built-in brain engine: volumes of one T1-weighted head scan."""
 
+import json
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from scipy import ndimage
 
 from volumetry.core.brain import gates
 from volumetry.core.brain.measures import brain_measures
-from volumetry.core.brain.picture import mosaic_save
+from volumetry.core.brain.picture import mosaic_description, mosaic_save
 from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
 from volumetry.core.brain.template import template_load
 from volumetry.core.errors import VolumetryError
@@ -117,10 +118,13 @@ class NeuraxisBrain:
             masks=(found.intracranial, found.parenchyma > 0.5, found.ventricles.region),
             path=workdir / "qc.png",
         )
+        views = workdir / "views.json"
+        views.write_text(json.dumps({"mosaic": mosaic_description(picture.name)}))
         return {
             "brain_mask.nii.gz": mask,
             "segmentation.nii.gz": segmentation,
             "qc.png": picture,
+            "views.json": views,
         }
 
 

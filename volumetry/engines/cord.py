@@ -17,6 +17,7 @@ from volumetry.core.cord.levels import WINDOW_MM
 from volumetry.core.cord.painting import mask_paint
 from volumetry.core.cord.quality import cord_quality
 from volumetry.core.cord.showing import review_picture, sagittal_view
+from volumetry.core.cord.straightened import cord_levels
 from volumetry.core.cord.tracing import BLUR_SIGMA_MM
 from volumetry.core.images import mask_save
 from volumetry.core.methods import Availability, CordRequest
@@ -151,7 +152,12 @@ def files_write(
         )
     view = sagittal_view(measurement)
     files["sagittal.png"] = picture_save(view.picture, workdir / "sagittal.png")
-    views = {"sagittal": view.as_json("sagittal.png")}
+    views: dict[str, object] = {"sagittal": view.as_json("sagittal.png")}
+    levels = cord_levels(measurement)
+    if levels is not None:
+        views |= levels.as_json("straight.png", "sections.png")
+        for name, picture in (("straight", levels.straight), ("sections", levels.sections)):
+            files[f"{name}.png"] = picture_save(picture, workdir / f"{name}.png")
     files["views.json"] = text_write(json.dumps(views, indent=1), workdir / "views.json")
     files["qc.png"] = picture_save(review_picture(measurement, view), workdir / "qc.png")
     return files

@@ -10,6 +10,9 @@ from scipy import ndimage
 from volumetry.core.brain.change import HalfwayPair
 
 TILE = 232
+COLUMNS = 5
+MARKS = (0.14, 0.86)
+"""First and last slice of a row, in parts of the extent of what is outlined."""
 COLOURS = ((90, 200, 255), (255, 92, 92), (255, 224, 70))
 """Intracranial boundary, brain, lateral ventricles; named in the legend, not only coloured."""
 LEGEND = ("intracranial space", "brain parenchyma", "lateral ventricles")
@@ -41,10 +44,9 @@ def mosaic_save(
     low, high = held.min(axis=0), held.max(axis=0)
     top = float(np.percentile(values[masks[0]], 99.5))
     grey = np.clip(values / (1.15 * top), 0, 1) ** 0.8
-    columns = 5
-    sheet = Image.new("RGB", (columns * TILE, 3 * TILE + 26), (0, 0, 0))
+    sheet = Image.new("RGB", (COLUMNS * TILE, 3 * TILE + 26), (0, 0, 0))
     for row, axis in enumerate((AXIAL, CORONAL, SAGITTAL)):
-        marks = np.linspace(0.14, 0.86, columns)
+        marks = np.linspace(*MARKS, COLUMNS)
         for column, mark in enumerate(marks):
             index = int(low[axis] + mark * (high[axis] - low[axis]))
             tile = _slice(grey, masks, axis=axis, index=index, spacing_mm=spacing_mm)
@@ -53,6 +55,17 @@ def mosaic_save(
     scratch = path.with_name(f"_{path.name}")
     sheet.save(scratch, format="PNG")
     return scratch.rename(path)
+
+
+def mosaic_description(file_name: str) -> dict[str, object]:
+    """Describe the mosaic for a page that shows two visits tile by tile."""
+    planes = ("axial", "coronal", "sagittal")
+    labels = [
+        f"{plane}, {round(100 * mark)} % of the brain's extent"
+        for plane in planes
+        for mark in np.linspace(*MARKS, COLUMNS)
+    ]
+    return {"file": file_name, "tile": TILE, "columns": COLUMNS, "labels": labels}
 
 
 def change_picture_save(pair: HalfwayPair, *, path: Path) -> Path:
