@@ -19,7 +19,7 @@ from volumetry.core.cord.levels import (
 from volumetry.core.cord.locating import Located, cord_locate
 from volumetry.core.cord.profile import Profile, profile_of
 from volumetry.core.cord.tracing import Trace, refined, trace
-from volumetry.core.cord.uncertainty import mean_area_error
+from volumetry.core.cord.uncertainty import common_share, mean_area_error
 from volumetry.core.errors import NotMeasurable
 from volumetry.core.methods import CordRequest
 from volumetry.core.types import (
@@ -104,7 +104,7 @@ def cord_measure(image: ScanImage, *, request: CordRequest) -> CordMeasurement:
         located,
         traced,
         profile,
-        measures=_segment_measures(profile, grid),
+        measures=_segment_measures(profile, common_share(grid, traced.blur_mm)),
     )
     return _with_level(measurement, request)
 
@@ -140,7 +140,7 @@ def _mask_measured(
         None,
         traced,
         profile,
-        measures=_segment_measures(profile, grid),
+        measures=_segment_measures(profile, common_share(grid, traced.blur_mm)),
         notes=notes,
         given_mask=mask,
     )
@@ -182,7 +182,7 @@ def _distance_outside(grid: Grid, point_mm: Array) -> float:
     return float(np.linalg.norm((voxels - nearest) * grid.spacing_mm))
 
 
-def _segment_measures(profile: Profile, grid: Grid) -> tuple[StructureMeasure, ...]:
+def _segment_measures(profile: Profile, share: float) -> tuple[StructureMeasure, ...]:
     """Mean area and volume over the whole measured stretch."""
     measured = profile.is_measured
     position = profile.sections.position_mm
@@ -192,7 +192,7 @@ def _segment_measures(profile: Profile, grid: Grid) -> tuple[StructureMeasure, .
     error = mean_area_error(
         position[measured],
         profile.area_mm2[measured],
-        is_thick=grid.is_thick_axial,
+        share=share,
         length_mm=mean.length_mm,
     )
     return _area_and_volume(Structure.CORD_SEGMENT, mean, error)
@@ -224,7 +224,9 @@ def _with_level(measurement: CordMeasurement, request: CordRequest) -> CordMeasu
             "of the C2-C3 disc, or the pontomedullary junction.",
         )
     assert measurement.profile is not None
+    assert measurement.traced is not None
     profile, kind = measurement.profile, level.landmark.kind
+    share = common_share(measurement.grid, measurement.traced.blur_mm)
     if not level.projection.is_plausible(kind, profile.sections):
         return replace(
             measurement,
@@ -246,7 +248,7 @@ def _with_level(measurement: CordMeasurement, request: CordRequest) -> CordMeasu
     error = mean_area_error(
         profile.sections.position_mm[window.used],
         profile.area_mm2[window.used],
-        is_thick=measurement.grid.is_thick_axial,
+        share=share,
         length_mm=window.length_mm,
     )
     measures = measurement.measures + _area_and_volume(STRUCTURE[kind], window, error)

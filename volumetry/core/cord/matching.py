@@ -32,6 +32,10 @@ from volumetry.core.cord.rim import (
 )
 
 ROUNDS = 5
+SETTLED_MM = 0.002
+"""Mean shift of the edge in one round (0.1 % of the area) below which matching ends,
+when the blur has settled too."""
+SETTLED_MM2 = 0.005
 MAX_SHIFT_MM = 1.2
 """Largest difference between the measured and the matched edge that is believed."""
 
@@ -81,12 +85,15 @@ def edge_match(
         smooth = _smooth(radius, step)
         drawn = read(canvas.rays(smooth, seen.rim.spread_out(ring)))
         added = np.clip(drawn.radius_mm - smooth, -MAX_SHIFT_MM, MAX_SHIFT_MM)
+        moved = float(np.abs(np.mean(seen.radius_mm - added - radius)))
         radius = seen.radius_mm - added
+        gap = blur.gap(seen.rim, drawn.rim)
+        if moved < SETTLED_MM and abs(gap) < SETTLED_MM2:
+            break
         ring = np.clip(
             ring + free * (seen.rim.parameters - drawn.rim.parameters), LOWEST, HIGHEST
         )
-        if seen.rim.is_fitted.any():
-            blur.update(seen.rim, drawn.rim)
+        blur.update(gap)
     return Matched(radius, float(np.sqrt(blur.variance)))
 
 
@@ -97,10 +104,16 @@ class _Blur:
         self.variance = variance
         self._last: tuple[float, float] | None = None
 
-    def update(self, seen: Rim, drawn: Rim) -> None:
+    @staticmethod
+    def gap(seen: Rim, drawn: Rim) -> float:
+        """Variance across the edge that the drawing lacks, mm²: median over the sectors."""
+        if not seen.is_fitted.any():
+            return 0.0
+        one, other = (rim.parameters[..., SIGMA][seen.is_fitted] ** 2 for rim in (seen, drawn))
+        return float(np.median(one - other))
+
+    def update(self, gap: float) -> None:
         """Move the blur so that the drawing's point spread comes to that of the scan."""
-        squares = [rim.parameters[..., SIGMA][seen.is_fitted] ** 2 for rim in (seen, drawn)]
-        gap = float(np.median(squares[0] - squares[1]))
         slope = 1.0
         if self._last is not None and abs(self.variance - self._last[0]) > 1e-4:
             slope = (self._last[1] - gap) / (self.variance - self._last[0])

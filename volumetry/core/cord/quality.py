@@ -8,6 +8,7 @@ from volumetry.core.cord.geometry import THICK_SLICE_MM
 from volumetry.core.cord.levels import MAX_LANDMARK_DISTANCE_MM, MIN_COVERED
 from volumetry.core.cord.locating import EVIDENCE_LIMIT, MARGIN_LIMIT
 from volumetry.core.cord.profile import Profile
+from volumetry.core.cord.uncertainty import CLEAR_BLUR_MM
 from volumetry.core.types import QualityCheck, Verdict
 
 MAX_ANGLE_DEGREES = 30.0
@@ -16,6 +17,8 @@ MAX_SCATTER_PERCENT = (4.0, 8.0)
 """Area against its own smooth course: warn, fail. Cords change slowly along their length; a
 contour that leaks to the dura jumps."""
 CLEAR_NOTCH_MM = 2.0
+SIDE_BIAS_WORDS = "0 to 4 % low"
+"""Drawn cords of 3 x 1 x 1 mm, all slice phases (docs/cord.md)."""
 
 
 def cord_quality(measurement: CordMeasurement) -> tuple[QualityCheck, ...]:
@@ -78,8 +81,9 @@ def _geometry_checks(measurement: CordMeasurement) -> list[QualityCheck]:
         sentence += " Thick axial slices are measured in their own planes."
     elif thick and axis is not None:
         sentence += (
-            f" Thick {names[axis]} slices blur the cord's sides: the area is read low, "
-            "and such scans are a series of their own."
+            f" Thick {names[axis]} slices blur the cord's sides: drawn cords of 3 mm slices "
+            f"are read {SIDE_BIAS_WORDS}, by where the slices fall. Such scans are a series "
+            "of their own."
         )
     return [
         QualityCheck(
@@ -146,6 +150,28 @@ def _profile_checks(measurement: CordMeasurement) -> list[QualityCheck]:
             f"The cord runs {angle:.0f} degrees off the slice normal; areas are corrected.",
         ),
         _scatter_check(profile),
+        *_blur_checks(measurement),
+    ]
+
+
+def _blur_checks(measurement: CordMeasurement) -> list[QualityCheck]:
+    blur = measurement.traced.blur_mm if measurement.traced else None
+    if blur is None:
+        return []
+    words = (
+        "the fluid around the cord is sharp enough"
+        if blur <= CLEAR_BLUR_MM
+        else "it fills the ring of fluid, so the area is read low by up to 8 % and its "
+        "standard error is widened. Motion or a smoothing filter may be the cause"
+    )
+    return [
+        QualityCheck(
+            "scanner_blur_mm",
+            round(blur, 2),
+            CLEAR_BLUR_MM,
+            Verdict.PASS if blur <= CLEAR_BLUR_MM else Verdict.WARN,
+            f"Blur beyond the voxels is {blur:.2f} mm (standard deviation): {words}.",
+        )
     ]
 
 

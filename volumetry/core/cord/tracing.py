@@ -34,6 +34,9 @@ BLUR_SIGMA_MM = 0.3
 """Scanner blur beyond the voxel box, mm: a Fourier-encoded voxel is about that much wider
 than its box [our phantoms: docs/cord.md]. Part of every provenance."""
 
+MIN_SECTIONS = 4
+"""With fewer sections there is no line to fit again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -110,6 +113,8 @@ def trace(
     curve = _curve(grid, points_mm)
     outlined = _outlined(grid, sampler, curve, polarity=polarity, step_mm=step_mm, prior=None)
     for _ in range(passes - 1):
+        if len(outlined.sections) < MIN_SECTIONS:
+            break
         weights = outlined.rays.is_inside.mean(axis=1) + 1e-3
         curve = _curve(grid, outlined.centres(), weights=weights)
         outlined = _outlined(
