@@ -4,6 +4,8 @@ python -m volumetry cord IMAGE --out DIR [--contrast auto|t1|t2|t2s]
                     [--landmark pmj|c2c3 --at X,Y,Z] [--hint X,Y,Z] [--mask MASK]
 python -m volumetry brain T1 --out DIR
 python -m volumetry change BASELINE FOLLOWUP --region brain|cord --out DIR
+                    [--hint X,Y,Z] [--followup-hint X,Y,Z]
+                    [--landmark pmj|c2c3 --at X,Y,Z --followup-at X,Y,Z]   (cord only)
 
 Exit status: 0 measured; 3 refused or landmark needed (result.json says why); 2 bad arguments
 or unreadable files (one sentence on standard error).
@@ -29,12 +31,13 @@ from volumetry.core.types import (
     ScanImage,
     VolumetryResult,
 )
+from volumetry.engines.cord_change import NeuraxisCordChange
 from volumetry.engines.registry import METHODS, PAIR_METHODS
 
 BAD_INPUT = 2
 METHOD_OF = {"cord": "neuraxis-cord", "brain": "neuraxis-brain"}
 CHANGE_OF = {"cord": "neuraxis-cord-change", "brain": "neuraxis-change"}
-POINT_OPTIONS = ("--at", "--hint")
+POINT_OPTIONS = ("--at", "--hint", "--followup-at", "--followup-hint")
 POINT_PATTERN = re.compile(r"^-[\d.]")
 STALE_FILES = (
     "result.json",
@@ -120,6 +123,14 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("followup", type=Path)
     change.add_argument("--region", choices=["brain", "cord"], required=True)
     change.add_argument("--out", type=Path, required=True, metavar="DIR")
+    change.add_argument("--landmark", choices=[str(kind) for kind in LandmarkKind])
+    for option, words in (
+        ("--at", "the landmark in the baseline scan, world mm RAS"),
+        ("--followup-at", "the landmark in the follow-up scan, world mm RAS"),
+        ("--hint", "a point on the cord of the baseline scan"),
+        ("--followup-hint", "a point on the cord of the follow-up scan"),
+    ):
+        change.add_argument(option, type=_point, metavar="X,Y,Z", help=words)
     return parser
 
 
@@ -161,13 +172,36 @@ def _run_change(options: argparse.Namespace) -> VolumetryResult:
     method = PAIR_METHODS.get(CHANGE_OF[options.region])
     if method is None:
         raise BadArgument(f"this installation offers no change of the {options.region}.")
+    requests = _pair_requests(options)
     images: list[ScanImage] = []
     for path in (options.baseline, options.followup):
         try:
             images.append(image_load(path))
         except NotMeasurable as error:
             return _refusal(method, str(error), (options.baseline, options.followup))
+    if isinstance(method, NeuraxisCordChange):
+        return method.measure(*images, workdir=options.out, requests=requests)
     return method.measure(images[0], images[1], workdir=options.out)
+
+
+def _pair_requests(options: argparse.Namespace) -> tuple[CordRequest, CordRequest]:
+    """Return what was said of each scan of a pair; one landmark kind for both."""
+    points = (options.at, options.followup_at)
+    hints = (options.hint, options.followup_hint)
+    if options.region != "cord" and (options.landmark or any(points) or any(hints)):
+        raise BadArgument("--landmark and --hint are for the cord only.")
+    if any((point is None) != (options.landmark is None) for point in points):
+        raise BadArgument(
+            "--landmark, --at and --followup-at belong together: one landmark, in both scans."
+        )
+    one, other = (
+        CordRequest(
+            landmark=Landmark(LandmarkKind(options.landmark), point) if point else None,
+            hint_mm=hint,
+        )
+        for point, hint in zip(points, hints, strict=True)
+    )
+    return one, other
 
 
 def _refusal(

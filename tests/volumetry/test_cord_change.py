@@ -87,3 +87,26 @@ def test_scans_of_opposite_contrast_do_not_pair(tmp_path):
     result = json.loads((out / "result.json").read_text())
     assert result["measures"] == []
     assert "contrast" in result["reason"]
+
+
+def test_a_click_on_each_cord_is_used_and_on_record(tmp_path):
+    paths = []
+    for number, share in enumerate((1.0, 0.97)):
+        drawn = visit(share=share, seed=60 + number)
+        path = tmp_path / f"visit{number}.nii.gz"
+        nib.save(nib.Nifti1Image(drawn.intensities, drawn.affine), path)
+        paths.append(str(path))
+    out = tmp_path / "out"
+    clicks = ["--hint", "0,0,0", "--followup-hint", "-1,0,2"]
+    levels = ["--landmark", "c2c3", "--at", "0,9,0", "--followup-at", "0,9,1"]
+    command = ["change", *paths, "--region", "cord", "--out", str(out)]
+    assert main([*command, *clicks, *levels]) == 0
+    parameters = json.loads((out / "result.json").read_text())["provenance"]["parameters"]
+    assert parameters["baseline_hint_mm"] == [0.0, 0.0, 0.0]
+    assert parameters["followup_landmark"] == {"kind": "c2c3", "point_mm": [0.0, 9.0, 1.0]}
+
+
+def test_a_landmark_in_one_scan_only_is_a_bad_argument(tmp_path, capsys):
+    command = ["change", "a.nii", "b.nii", "--region", "cord", "--out", str(tmp_path / "out")]
+    assert main([*command, "--landmark", "pmj", "--at", "0,0,0"]) == 2
+    assert "belong together" in capsys.readouterr().err

@@ -50,10 +50,23 @@ class NeuraxisCordChange:
         """Say whether the method can run: it needs nothing beyond the package."""
         return Availability(is_ready=True)
 
-    def measure(self, before: ScanImage, after: ScanImage, *, workdir: Path) -> VolumetryResult:
-        """Measure the change of ``cord_segment`` over the stretch that both visits show."""
+    def measure(
+        self,
+        before: ScanImage,
+        after: ScanImage,
+        *,
+        workdir: Path,
+        requests: tuple[CordRequest, CordRequest] = (CordRequest(), CordRequest()),
+    ) -> VolumetryResult:
+        """Measure the change of ``cord_segment`` over the stretch that both visits show.
+
+        ``requests`` hold what a person said of each scan: a click on the cord, a landmark.
+        """
         started = time.perf_counter()
-        visits = [cord_measure(scan, request=CordRequest()) for scan in (before, after)]
+        visits = [
+            cord_measure(scan, request=request)
+            for scan, request in zip((before, after), requests, strict=True)
+        ]
         files = _pictures(visits, workdir)
         change, reason = _change_of(visits)
         checks = (*_visit_checks(visits), *(_pair_checks(change) if change else ()))
@@ -73,15 +86,21 @@ class NeuraxisCordChange:
             reason,
             measures,
             checks,
-            self._provenance(before, after, change),
+            self._provenance(before, after, change, requests),
             time.perf_counter() - started,
             files,
         )
 
     def _provenance(
-        self, before: ScanImage, after: ScanImage, change: PairedChange | None
+        self,
+        before: ScanImage,
+        after: ScanImage,
+        change: PairedChange | None,
+        requests: tuple[CordRequest, CordRequest],
     ) -> Provenance:
         parameters: dict[str, object] = {"sign": "negative is loss"}
+        for name, request in zip(("baseline", "followup"), requests, strict=True):
+            parameters |= _request_facts(name, request)
         if change is not None:
             swapped = 100.0 * (1.0 / (1.0 + change.percent / 100.0) - 1.0)
             parameters |= {
@@ -95,6 +114,19 @@ class NeuraxisCordChange:
         return Provenance(
             self.name, self.version, parameters, before.sha256, {"followup": after.sha256}
         )
+
+
+def _request_facts(name: str, request: CordRequest) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    if request.hint_mm is not None:
+        facts[f"{name}_hint_mm"] = list(request.hint_mm)
+    if request.landmark is not None:
+        landmark = request.landmark
+        facts[f"{name}_landmark"] = {
+            "kind": str(landmark.kind),
+            "point_mm": list(landmark.point_mm),
+        }
+    return facts
 
 
 def _change_of(visits: list[CordMeasurement]) -> tuple[PairedChange | None, str | None]:

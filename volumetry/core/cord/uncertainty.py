@@ -25,6 +25,8 @@ the slices fall."""
 CLEAR_BLUR_MM = 0.65
 """Above this fitted blur the ring of fluid fills up and the area is read low."""
 BLUR_SHARE_PER_MM = 0.09
+SPREAD_SHARE_PER_MM2 = 0.006
+"""Growth of the shared error with the variance of the point spread."""
 CORRELATION_MM = 4.0
 """Length over which neighbouring sections share their noise: 3 mm smoothing of the edge."""
 
@@ -42,7 +44,10 @@ def common_share(grid: Grid, blur_mm: float | None) -> float:
     blur_mm : float or None
         Blur fitted to the scan; None for a given mask.
     """
-    share = GIVEN_SHARE if blur_mm is None else BASE_SHARE
+    share = GIVEN_SHARE
+    if blur_mm is not None:
+        spread_mm2 = float(np.mean(grid.spacing_mm**2)) / 12.0 + blur_mm**2
+        share = float(np.hypot(BASE_SHARE, SPREAD_SHARE_PER_MM2 * spread_mm2))
     if grid.is_thick_axial:
         share = SLICE_PLANE_SHARE
     elif is_thick_sideways(grid):
