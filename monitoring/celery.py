@@ -41,6 +41,7 @@ app.conf.beat_schedule = {
         "task": "monitoring.tasks.proposals_sweep",
         "schedule": settings.SWEEP_SECONDS,
     },
+    "remove faces": {"task": "volumetry.tasks.faces_sweep", "schedule": 300.0},
     "tidy scratch": {"task": "monitoring.tasks.drafts_sweep", "schedule": 3600.0},
 }
 app.conf.beat_schedule_filename = str(settings.VAR_DIR / "beat")

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.files import FieldFile
 
 
 class AppendOnlyError(TypeError):
@@ -85,11 +86,26 @@ def image_path(image: "SourceImage", _filename: str) -> str:
     return f"images/{image.pk.hex[:2]}/{image.pk.hex}.nii.gz"
 
 
+class Face(models.TextChoices):
+    """What is known of the face in a stored image (docs/adr/0007)."""
+
+    UNCHECKED = "unchecked", "Not looked at yet"
+    REMOVED = "removed", "Face removed"
+    NOT_IN_VIEW = "not_in_view", "No face in view"
+    KEPT = "kept", "Could not be removed"
+
+
+class FaceInView(RuntimeError):
+    """The stored image may still show a face: only the workers may read it."""
+
+
 class SourceImage(models.Model):
     """A stored, de-identified NIfTI file.
 
-    Its hash is indexed but not unique: two clinics may hold the same scan, and neither may
-    learn it from the other.
+    ``sha256`` is the identity: the hash of what was uploaded, kept when the face is removed.
+    It is indexed but not unique: two clinics may hold the same scan, and neither may learn it
+    from the other. ``stored_sha256`` is the hash of the file as it is after the face was
+    removed, empty while both are the same.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -97,6 +113,9 @@ class SourceImage(models.Model):
     # behind them, and a placeholder file would pretend that they had.
     file = models.FileField(upload_to=image_path, max_length=200, blank=True)
     sha256 = models.CharField(max_length=64)
+    stored_sha256 = models.CharField(max_length=64, blank=True)
+    face = models.CharField(max_length=12, choices=Face.choices, default=Face.UNCHECKED)
+    face_rule = models.CharField(max_length=20, blank=True, help_text="Rule and its version")
     shape = models.JSONField(help_text="Voxels along each axis")
     spacing_mm = models.JSONField(help_text="Distance between voxel centres, mm")
     axcodes = models.CharField(max_length=3)
@@ -108,16 +127,40 @@ class SourceImage(models.Model):
             models.CheckConstraint(
                 condition=~Q(file="") | Q(is_synthetic=True),
                 name="only_a_synthetic_image_has_no_file",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(face__in=Face.values), name="image_face_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(face=Face.REMOVED) | ~Q(stored_sha256=""),
+                name="defaced_image_has_a_hash_of_its_own",
+            ),
         ]
         indexes = [
             # image_find_duplicate
             models.Index(fields=["sha256"], name="image_by_hash"),
+            # faces_sweep: the few that nobody looked at
+            models.Index(
+                fields=["created_at"], condition=Q(face=Face.UNCHECKED), name="image_unchecked"
+            ),
         ]
 
     def __str__(self) -> str:
         """Return the id."""
         return str(self.pk)
+
+    @property
+    def shown_file(self) -> FieldFile:
+        """Return the file for a viewer, an export or a download: never one with a face.
+
+        Raises
+        ------
+        FaceInView
+            If the face was not looked at yet or could not be removed.
+        """
+        if self.face not in (Face.REMOVED, Face.NOT_IN_VIEW):
+            raise FaceInView("This image may show a face; only measurements may read it.")
+        return self.file
 
 
 class VolumetryRun(models.Model):

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +34,9 @@ from volumetry.core.types import (
     VolumetryResult,
 )
 from volumetry.engines.registry import METHODS, PAIR_METHODS
+from volumetry.faces import face_remove
 from volumetry.models import (
+    Face,
     Measurement,
     QualityResult,
     RunFile,
@@ -151,23 +153,36 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
     known = METHODS if run.before is None else PAIR_METHODS
     if run.method not in known:
         raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
-    run_step(run, "Step 1 of 3: reading the image.")
+    run_step(run, "Step 1 of 3: removing the face and reading the image.")
     image = _image_of(run.image)
     if run.before is not None:
         before = _image_of(run.before)
         run_step(run, "Step 2 of 3: aligning both scans and measuring the change.")
-        return PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
-    run_step(run, "Step 2 of 3: finding, outlining and measuring.")
-    return METHODS[run.method].measure(
-        image, workdir=workdir, request=cord_request(run.parameters)
-    )
+        result = PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
+    else:
+        run_step(run, "Step 2 of 3: finding, outlining and measuring.")
+        result = METHODS[run.method].measure(
+            image, workdir=workdir, request=cord_request(run.parameters)
+        )
+    kept = Face.KEPT in {stored.face for stored in (run.image, run.before) if stored}
+    return without_pictures(result) if kept else result
 
 
 def _image_of(stored: SourceImage) -> ScanImage:
-    """Read a stored image."""
+    """Read a stored image, its face removed."""
     if not stored.file:
         raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
+    face_remove(stored)
     return image_load(Path(stored.file.path))
+
+
+def without_pictures(result: VolumetryResult) -> VolumetryResult:
+    """Return the result without what would show the face of an image that kept it."""
+    files = {
+        name: path for name, path in result.files.items()
+        if not name.endswith(".png") and name != "views.json"
+    }  # fmt: skip
+    return replace(result, files=files)
 
 
 def cord_request(parameters: Mapping[str, object]) -> CordRequest:
@@ -207,7 +222,7 @@ def run_succeed(run: VolumetryRun, result: VolumetryResult) -> bool:
                 outcome=result.outcome.value,
                 reason=result.reason or "",
                 seconds=result.seconds,
-                provenance=asdict(result.provenance),
+                provenance={**asdict(result.provenance), "source": source_facts(run.image)},
                 # What measured it, not what was installed when it was asked for.
                 method_version=result.provenance.version,
             ):
@@ -252,6 +267,18 @@ def _store_file(run: VolumetryRun, name: str, path: Path) -> RunFile:
         file.file.save(name, File(stream), save=False)
     file.save()
     return file
+
+
+def source_facts(image: SourceImage) -> dict[str, object]:
+    """Return what was uploaded and what became of it before it was measured.
+
+    The provenance's own ``image_sha256`` is the hash of the pixels that were measured.
+    """
+    return {
+        "uploaded_sha256": image.sha256,
+        "face": image.face,
+        "face_rule": image.face_rule,
+    }
 
 
 def run_fail(run: VolumetryRun, reason: str) -> bool:

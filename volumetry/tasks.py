@@ -8,7 +8,7 @@ from celery import shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from volumetry import services
+from volumetry import faces, services
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +24,13 @@ def runs_sweep() -> None:
     """Ring again for runs that nobody took, and take runs back from dead workers."""
     for run_id in services.runs_sweep():
         run_send(run_id)
+
+
+@shared_task(name="volumetry.tasks.faces_sweep")
+def faces_sweep() -> None:
+    """Remove faces that no run removed, and originals that a killed worker left."""
+    faces.faces_sweep()
+    faces.originals_sweep()
 
 
 def run_send(run_id: UUID) -> None:

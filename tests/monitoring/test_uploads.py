@@ -16,6 +16,7 @@ from monitoring.models import AuditEntry, Patient, Role, Scan, Scanner, UploadDr
 from monitoring.services.uploads import drafts_sweep
 from tests.factories.record import member_make, patient_make
 from tests.volumetry.intake_files import dicom_series
+from volumetry.core import deface
 from volumetry.core.methods import Availability
 from volumetry.core.types import (
     Outcome,
@@ -143,7 +144,14 @@ def test_a_scan_goes_from_the_form_to_requested_runs(
     assert 'hx-trigger="every 2s"' in page
 
 
-def test_what_the_worker_measured_stands_on_the_page_of_the_upload(technician, vltava):
+def test_what_the_worker_measured_stands_on_the_page_of_the_upload(
+    technician, vltava, monkeypatch
+):
+    # a box of noise holds no face; looking for one costs seconds (test_deface.py)
+    nothing = np.zeros(1, dtype=bool)
+    monkeypatch.setattr(
+        deface, "face_find", lambda _: deface.Deface(deface.FaceRule.NOT_IN_VIEW, nothing)
+    )
     upload(technician, patient_make(vltava), sent(head_and_neck()))
     draft = UploadDraft.objects.get()
     confirm(technician, draft)

@@ -1,5 +1,6 @@
 """Read and write NIfTI files for the engines."""
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -69,3 +70,29 @@ def mask_save(values: NDArray[np.generic], affine: NDArray[np.float64], path: Pa
     scratch = path.with_name(f"_{path.name}")
     nib.save(nib.Nifti1Image(values, affine), scratch)
     return scratch.rename(path)
+
+
+def voxels_blank(source: Path, removed: NDArray[np.bool_], target: Path) -> None:
+    """Copy a gzipped NIfTI file with some voxels set to zero; every other byte stays.
+
+    Parameters
+    ----------
+    source, target : Path
+        Files; ``target`` is written under another name and renamed.
+    removed : bool, shape (i, j, k)
+        Voxels to set to the stored number nearest to intensity zero.
+    """
+    proxy = nib.load(source).dataobj
+    content = bytearray(gzip.decompress(source.read_bytes()))
+    stored = np.frombuffer(
+        content, dtype=proxy.dtype, count=removed.size, offset=int(proxy.offset)
+    ).reshape(removed.shape, order="F")
+    zero = -float(proxy.inter) / float(proxy.slope)
+    if stored.dtype.kind in "iu":
+        limits = np.iinfo(stored.dtype)
+        zero = int(np.clip(round(zero), limits.min, limits.max))
+    stored[removed] = zero
+    scratch = target.with_name(f"_{target.name}")
+    # no time in the file: equal pixels are equal bytes
+    scratch.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
+    scratch.rename(target)

@@ -128,7 +128,7 @@ def template_point_to_world(
 def _starts(small: WorkImage) -> list[Pose]:
     """Return start poses: the head's crown on the template's, several tilts and sizes."""
     values, spacing = small.values, np.array(small.spacing_mm)
-    level = float(_otsu(values))
+    level = float(otsu_level(values))
     inside = ndimage.binary_opening(ndimage.gaussian_filter(values, 1.0) > 0.6 * level)
     numbered, count = ndimage.label(inside)
     if count == 0:
@@ -155,7 +155,7 @@ def _starts(small: WorkImage) -> list[Pose]:
     return starts
 
 
-def _otsu(values: NDArray[np.float32]) -> float:
+def otsu_level(values: NDArray[np.float32]) -> float:
     """Return Otsu's threshold of the intensities below their 99.5th percentile."""
     ceiling = float(np.percentile(values, 99.5))
     counts, edges = np.histogram(values, bins=256, range=(0.0, ceiling))
