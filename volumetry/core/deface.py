@@ -37,7 +37,7 @@ below this MNI z (the middle of the forehead)."""
 NECK_BELOW_MM, NECK_SLOPE = -66.0, 0.35
 """Below the skull base the rear limit moves forward with depth: a bent neck brings the cord
 forward. With the 40 mm between cord and throat this leaves room for 30 degrees."""
-EAR_MARGIN_MM = 7.0
+EAR_MARGIN_MM = 8.0
 """Ears lie flat against the thin temporal bone: less is kept around the brain there."""
 EAR_BOX_MM = ((62.0, np.inf), (-75.0, 5.0), (-80.0, 15.0))
 """Ears: sideways (either side), back to front, bottom to top, MNI mm."""
