@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from volumetry.core.deface import rear_only
 from volumetry.core.errors import NotMeasurable, VolumetryError
 from volumetry.core.images import image_load
 from volumetry.core.methods import CordRequest
@@ -45,6 +46,9 @@ from volumetry.models import (
     VolumetryRun,
 )
 from volumetry.signals import run_finished
+
+CORD_METHODS = {"neuraxis-cord", "neuraxis-cord-change"}
+"""Methods that need nothing in front of the spine."""
 
 log = structlog.get_logger(__name__)
 
@@ -154,9 +158,9 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
     if run.method not in known:
         raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
     run_step(run, "Step 1 of 3: removing the face and reading the image.")
-    image = _image_of(run.image)
+    image = _image_of(run.image, method=run.method)
     if run.before is not None:
-        before = _image_of(run.before)
+        before = _image_of(run.before, method=run.method)
         run_step(run, "Step 2 of 3: aligning both scans and measuring the change.")
         result = PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
     else:
@@ -165,15 +169,22 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
             image, workdir=workdir, request=cord_request(run.parameters)
         )
     kept = Face.KEPT in {stored.face for stored in (run.image, run.before) if stored}
-    return without_pictures(result) if kept else result
+    return without_pictures(result) if kept and run.method not in CORD_METHODS else result
 
 
-def _image_of(stored: SourceImage) -> ScanImage:
-    """Read a stored image, its face removed."""
+def _image_of(stored: SourceImage, *, method: str) -> ScanImage:
+    """Read a stored image, its face removed.
+
+    Where it could not be removed from the file, the cord is measured on the rear of the body
+    alone; other methods read the file as it is, and their pictures are not stored.
+    """
     if not stored.file:
         raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
     face_remove(stored)
-    return image_load(Path(stored.file.path))
+    image = image_load(Path(stored.file.path))
+    if stored.face == Face.KEPT and method in CORD_METHODS:
+        return rear_only(image)
+    return image
 
 
 def without_pictures(result: VolumetryResult) -> VolumetryResult:

@@ -22,7 +22,9 @@ from volumetry.core.deface import (
     face_find,
     front_mask,
     head_place,
+    rear_only,
 )
+from volumetry.core.errors import NotMeasurable
 from volumetry.core.images import image_load, sha256_of, voxels_blank
 from volumetry.core.types import ScanImage
 
@@ -143,3 +145,19 @@ def test_blanking_changes_nothing_but_the_voxels(tmp_path, kind):
     assert np.array_equal(second.affine, first.affine)
     assert second.sha256 == sha256_of(tmp_path / "again.nii.gz")
     assert second.sha256 != first.sha256
+
+
+def test_a_head_that_may_be_in_view_but_was_not_found_is_not_cut():
+    values = np.random.default_rng(4).random((48, 64, 48)).astype(np.float32)
+
+    with pytest.raises(NotMeasurable, match="kept"):
+        face_find(ScanImage(values, np.diag([3.0, 3.0, 3.0, 1.0])))
+
+
+def test_the_rear_alone_keeps_the_hash_and_the_nape():
+    scan = neck()
+    rear = rear_only(ScanImage(scan.intensities, scan.affine, "hash"))
+
+    assert rear.sha256 == "hash"
+    assert np.array_equal(rear.intensities[:, :35], scan.intensities[:, :35])
+    assert not rear.intensities[:, 45:].any()

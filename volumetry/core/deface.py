@@ -41,6 +41,9 @@ EAR_MARGIN_MM = 8.0
 """Ears lie flat against the thin temporal bone: less is kept around the brain there."""
 EAR_BOX_MM = ((62.0, np.inf), (-75.0, 5.0), (-80.0, 15.0))
 """Ears: sideways (either side), back to front, bottom to top, MNI mm."""
+WHOLE_HEAD_MM = (115.0, 140.0, 115.0)
+"""A field of view of this width, depth and height may hold a whole brain (the intake's limits
+for a small adult; a little less in height, for a head that is tilted)."""
 REAR_KEPT_MM = 115.0
 """Kept behind a missing head: cord centres lie 50 to 90 mm in front of the skin of the nape,
 the mouth of an adult more than 150 mm."""
@@ -78,14 +81,29 @@ class Deface:
 
 
 def face_find(image: ScanImage) -> Deface:
-    """Find the voxels to blank in any scan of head or neck, whatever its contrast."""
+    """Find the voxels to blank in any scan of head or neck, whatever its contrast.
+
+    Raises
+    ------
+    NotMeasurable
+        If a whole head may be in view but was not found: keeping the rear only would cut the
+        brain, and cutting anything else would be a guess.
+    """
     placed = head_place(image)
     if placed is not None:
         return Deface(FaceRule.HEAD, face_mask(image, placed))
-    depth = _depth_mm(image)
-    if depth <= REAR_KEPT_MM:
+    field = _field_mm(image)
+    if field[1] <= REAR_KEPT_MM:
         return Deface(FaceRule.NOT_IN_VIEW, np.zeros(image.intensities.shape, dtype=bool))
+    if np.all(field >= WHOLE_HEAD_MM):
+        raise NotMeasurable("A head may be in view, but it was not found: its face was kept.")
     return Deface(FaceRule.REAR, front_mask(image))
+
+
+def rear_only(image: ScanImage) -> ScanImage:
+    """Return the scan without what lies far in front of the nape: the cord, not the face."""
+    values = np.where(front_mask(image), np.float32(0.0), image.intensities)
+    return ScanImage(values, image.affine, image.sha256)
 
 
 def deface(image: ScanImage, template_to_world: Matrix) -> ScanImage:
@@ -175,10 +193,10 @@ def _distance(
     return np.asarray(found, dtype=np.float32)
 
 
-def _depth_mm(image: ScanImage) -> float:
-    """Return how far the field of view reaches from back to front, mm."""
-    shape = np.array(image.intensities.shape)
-    return float(np.abs(image.affine[1, :3] * (shape - 1)).sum())
+def _field_mm(image: ScanImage) -> Matrix:
+    """Return how far the field of view reaches sideways, to the front and up, mm."""
+    sides = np.array(image.intensities.shape) - 1
+    return np.asarray(np.abs(image.affine[:3, :3] * sides).sum(axis=1), dtype=np.float64)
 
 
 def front_mask(image: ScanImage) -> NDArray[np.bool_]:
