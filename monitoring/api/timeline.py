@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from monitoring.api import records
 from monitoring.api.answers import answer, described, documented, token_of
+from monitoring.core.outcomes import OutcomeKind
 from monitoring.core.pairing import Against
 from monitoring.models import FUNCTIONAL_SYSTEMS, Grant, LesionCount
 from monitoring.models import Level as DivergenceLevel
@@ -238,6 +239,29 @@ class Statement(records.Json):
         return fields
 
 
+class TimelineOutcome(records.Json):
+    """One clinical outcome by rule; it could be known from its confirmation on."""
+
+    kind = serializers.CharField(
+        source="kind.value", help_text=", ".join(kind.value for kind in OutcomeKind)
+    )
+    rule = serializers.CharField(help_text="Id of the definition")
+    event = serializers.DateField()
+    confirmed = serializers.DateField()
+    from_edss = serializers.FloatField(allow_null=True)
+    to_edss = serializers.FloatField(allow_null=True)
+
+
+class TimelineActivity(records.Json):
+    """NEDA over the year that ends with the last visit; unknown where a part is missing."""
+
+    start = serializers.DateField()
+    end = serializers.DateField()
+    neda3 = serializers.CharField(source="neda3.value", help_text="yes, no or unknown")
+    neda4 = serializers.CharField(source="neda4.value", help_text="yes, no or unknown")
+    missing = serializers.ListField(child=serializers.CharField())
+
+
 class TimelineRecord(records.Json):
     """Everything that the patient's page draws."""
 
@@ -251,6 +275,9 @@ class TimelineRecord(records.Json):
     treatments = records.TreatmentRecord(many=True)
     phenotypes = records.PhenotypeRecord(many=True)
     scanner_changes = TimelineScannerChange(many=True)
+    outcomes = TimelineOutcome(source="outcomes.events", many=True)
+    activity = TimelineActivity(source="outcomes.activity", allow_null=True)
+    cord_trend_reason = serializers.CharField(source="cord_reason", allow_blank=True)
     divergence = serializers.SerializerMethodField()
     divergence_history = serializers.SerializerMethodField()
     divergence_is_out_of_date = serializers.BooleanField(source="is_out_of_date")

@@ -1,12 +1,27 @@
 """The divergence card: what it shows beside the level and the sentence."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from monitoring.charts.quadrant import QuadrantFigure, quadrant_figure
 from monitoring.charts.sparkline import ChanceCourse, chance_course
+from monitoring.core.expected_flags import LevelCost
+from monitoring.core.planning import scan_plan
+from monitoring.core.types import Needs, Region
 from monitoring.selectors.timelines import Timeline
 
 UNCOMPUTED = "uncomputed"
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTurn:
+    """A visit at which the level, as of then, was another one than before, and why."""
+
+    day: str
+    old: str
+    new: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +40,11 @@ class DivergenceCard:
     problem: str
     faster: ChanceCourse | None
     change: ChanceCourse | None
+    plan: str
+    expected: tuple[tuple[str, LevelCost], ...]
+    weights: tuple[tuple[str, str, float, bool], ...]
+    turns: tuple[LevelTurn, ...]
+    quadrant: QuadrantFigure | None
 
 
 def divergence_card(timeline: Timeline) -> DivergenceCard:
@@ -64,6 +84,64 @@ def divergence_card(timeline: Timeline) -> DivergenceCard:
         )
         if shown
         else None,
+        plan=_plan(timeline) if is_current else "",
+        expected=_expected(timeline),
+        weights=_weights(timeline) if is_current else (),
+        turns=_turns(timeline) if is_current else (),
+        quadrant=quadrant_figure(timeline.state),
+    )
+
+
+def _expected(timeline: Timeline) -> tuple[tuple[str, LevelCost], ...]:
+    """Return flag and watch of the set in force, as they fared in simulated people."""
+    expected = timeline.in_force.expected
+    return (("flag", expected.flag), ("watch", expected.watch)) if expected else ()
+
+
+def _weights(timeline: Timeline) -> tuple[tuple[str, str, float, bool], ...]:
+    """Return day, region, weight and whether it is a probable outlier, of every scan used."""
+    return tuple(
+        (
+            str(row["observation"]["when"]),
+            str(row["observation"]["region"]),
+            float(row["weight"]),
+            bool(row["is_outlier"]),
+        )
+        for row in timeline.now.get("weights", ())
+    )
+
+
+def _turns(timeline: Timeline) -> tuple[LevelTurn, ...]:
+    """Return the visits at which the level changed, newest first."""
+    turns: list[LevelTurn] = []
+    before = "insufficient"
+    for past in timeline.history:
+        level = str(past["level"])
+        if level != before:
+            reason = f"Scan of {past['as_of']}. {past.get('reason', '')}"
+            turns.append(LevelTurn(str(past["as_of"]), before, level, reason))
+        before = level
+    return tuple(reversed(turns))
+
+
+def _plan(timeline: Timeline) -> str:
+    """Say how many more scans, and when, would make the patient assessable."""
+    if timeline.now.get("level") != "insufficient":
+        return ""
+    months = timeline.clinic.scan_interval_months
+    plan = scan_plan(
+        {region: [p.when for p in timeline.region(region) if p.is_usable] for region in Region},
+        Needs(**timeline.now.get("needs", {})),
+        policy=timeline.in_force.parameters.policy,
+        interval=timedelta(days=round(months * 30.44)),
+        today=timeline.today,
+    )
+    if plan is None:
+        return ""
+    scans = "1 more scan" if plan.scans == 1 else f"{plan.scans} more scans"
+    return (
+        f"Assessable at the earliest with {scans} of brain and cord on the same scanner, "
+        f"the last about {plan.earliest:%Y-%m} (one every {months} months)."
     )
 
 

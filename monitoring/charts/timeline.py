@@ -11,6 +11,7 @@ from typing import Any
 
 from monitoring.charts.canvas import Canvas, Figure, iso
 from monitoring.charts.course import edss_row, events_row, lane_count, lanes_of
+from monitoring.charts.outcomes import outcome_marks
 from monitoring.charts.palette import PAGE, Palette
 from monitoring.charts.volumes import gap_row, percent_range, region_row
 from monitoring.core.types import Region
@@ -46,6 +47,7 @@ def timeline_figure(timeline: Timeline, *, palette: Palette = PAGE) -> Figure:
     start, end = _window(timeline)
     span = percent_range(timeline)
     edss_row(canvas, timeline, (start, end))
+    outcome_marks(canvas, timeline)
     for region in Region:
         region_row(canvas, timeline, region, span)
     gap_row(canvas, timeline, (start, end))

@@ -60,6 +60,7 @@ def caveat_list(
     contrasts: Mapping[UUID, str],
     changes: Sequence[date],
     treatments: Sequence[date],
+    disturbed: Sequence[tuple[date, int]],
     now: Mapping[str, Any],
     parameters: Parameters,
 ) -> list[Caveat]:
@@ -73,6 +74,8 @@ def caveat_list(
         Contrast of each scan, in words.
     changes, treatments
         Days of a scanner change; treatment starts shortly before a scan.
+    disturbed
+        Days of scans soon after a relapse or steroids, with the days since.
     now
         The model's statement, for offsets.
     parameters
@@ -84,13 +87,12 @@ def caveat_list(
     if points:
         found += [Caveat("method", _method(points, contrasts)), Caveat("sdc", _sdc(parameters))]
     found += [Caveat("epoch", _epoch(day, points, now, parameters)) for day in changes]
-    relapse_days = {(p.when, p.days_after_relapse) for p in points if p.days_after_relapse}
     found += [
         Caveat(
             "relapse",
             f"A scan on {day.isoformat()} was taken {days} days after a relapse or steroids.",
         )
-        for day, days in sorted(relapse_days)
+        for day, days in disturbed
     ]
     found += [
         Caveat(

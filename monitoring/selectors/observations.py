@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
-from monitoring.core.comparability import CordCandidate, choose_cord_trend
+from monitoring.core.comparability import CordCandidate, CordChoice, choose_cord_trend
 from monitoring.core.quality import observation_quality
 from monitoring.core.types import ClinicalEvent, EventKind, Observation, Quality, Region
 from monitoring.models import Patient, Review, Scan, ScannerEpoch
@@ -123,7 +123,14 @@ def cord_level_of_trend(points: Sequence[Point]) -> str | None:
 
     The rule is the core's: levels counted from different landmarks are never mixed.
     """
-    choice = choose_cord_trend(
+    choice = cord_choice(points)
+    levels = (level for level, kind in CORD_LEVELS.items() if choice and kind is choice.kind)
+    return next(levels, None)
+
+
+def cord_choice(points: Sequence[Point]) -> CordChoice | None:
+    """Return which landmark the cord trend follows and why, None without a usable value."""
+    return choose_cord_trend(
         CordCandidate(CORD_LEVELS[point.structure], point.when)
         for point in points
         if point.structure in CORD_LEVELS
@@ -131,8 +138,6 @@ def cord_level_of_trend(points: Sequence[Point]) -> str | None:
         and point.quality
         and not point.is_rejected
     )
-    levels = (level for level, kind in CORD_LEVELS.items() if choice and kind is choice.kind)
-    return next(levels, None)
 
 
 def observation_list(points: Sequence[Point]) -> list[Observation]:

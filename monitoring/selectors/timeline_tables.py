@@ -141,6 +141,23 @@ def events_table(timeline: Timeline) -> Table:
     )
 
 
+def outcomes_table(timeline: Timeline) -> Table:
+    """Return the clinical outcomes with the id of their rule."""
+    return Table(
+        slug="outcomes",
+        title="Clinical outcomes by rule",
+        empty="No outcome by any rule.",
+        columns=("event", "confirmed", "kind", "rule", "EDSS from", "EDSS to"),
+        rows=tuple(
+            (
+                one.event.isoformat(), one.confirmed.isoformat(), one.kind.value, one.rule,
+                one.from_edss, one.to_edss,
+            )
+            for one in timeline.outcomes.events
+        ),
+    )  # fmt: skip
+
+
 HISTORY_COLUMNS = (
     "as_of", "level", "d_percent_per_year", "d_low", "d_high", "p_faster_than_1", "p_change",
     "brain_percent_per_year", "cord_percent_per_year", "n_brain", "n_cord", "span_years",
@@ -178,6 +195,7 @@ TABLES: dict[str, Callable[[Timeline], Table]] = {
     "changes": changes_table,
     "edss": edss_table,
     "events": events_table,
+    "outcomes": outcomes_table,
     "divergence": history_table,
 }
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from monitoring.core.outcomes import Outcomes
 from monitoring.core.types import Quality, Region
 from monitoring.models import (
     FUNCTIONAL_SYSTEMS,
@@ -27,8 +28,15 @@ from monitoring.models import (
 from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
 from monitoring.selectors.changes import Change, NotCompared, change_list
 from monitoring.selectors.divergence import estimate_latest
-from monitoring.selectors.observations import Point, patient_scans, point_list
+from monitoring.selectors.observations import (
+    Point,
+    cord_choice,
+    patient_scans,
+    point_list,
+)
+from monitoring.selectors.outcomes import patient_outcomes
 from monitoring.selectors.parameters import SetInForce, set_in_force
+from monitoring.selectors.states import PatientState, patient_state
 from volumetry.models import VolumetryRun
 
 if TYPE_CHECKING:
@@ -40,6 +48,8 @@ Z95 = 1.96
 RELAPSE_WINDOW_DAYS = 30
 # A brain may shrink without tissue loss this long after a treatment began (same section).
 DIP_DAYS = 183
+# Steroids may still move volumes this long (same section).
+STEROID_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +176,9 @@ class Timeline:
     scanner_changes: tuple[ScannerChange, ...]
     estimate: DivergenceEstimate | None
     in_force: SetInForce
+    outcomes: Outcomes
+    state: PatientState
+    cord_reason: str
     now: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -252,6 +265,8 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
     )
     direct, left = change_list(scans, every, runs)
     in_force = set_in_force(patient.clinic_id)
+    edss = _edss(patient, relapses)
+    choice = cord_choice(every)
     return Timeline(
         patient=patient,
         clinic=patient.clinic,
@@ -260,13 +275,18 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         other_points=tuple(p for p in every if not p.is_trend),
         changes=direct,
         scans=_scans(scans, points, runs, direct, left),
-        edss=_edss(patient, relapses),
+        edss=edss,
         relapses=relapses,
         treatments=treatments,
         phenotypes=tuple(patient.phenotypes.current()),
         scanner_changes=changes,
         estimate=estimate,
         in_force=in_force,
+        outcomes=patient_outcomes(patient, edss, relapses, now),
+        state=patient_state(
+            patient, points, {scan.pk: scan.sequence for scan in scans}, in_force
+        ),
+        cord_reason=choice.reason if choice else "",
         now=now,
         history=tuple(payload.get("history", ())),
         notes=_notes(now, every),
@@ -282,6 +302,7 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
                 contrasts={scan.pk: scan.get_sequence_display() for scan in scans},
                 changes=[change.when for change in changes],
                 treatments=_felt_starts(treatments, points),
+                disturbed=_disturbed(relapses, points),
                 now=now,
                 parameters=in_force.parameters,
             )
@@ -450,6 +471,22 @@ def _notes(now: Mapping[str, Any], points: Sequence[Point]) -> tuple[str, ...]:
             text = text.replace(key, label)
         notes.append(text)
     return tuple(notes)
+
+
+def _disturbed(
+    relapses: Sequence[Relapse], points: Sequence[TimelinePoint]
+) -> list[tuple[date, int]]:
+    """Return usable scans soon after a relapse or steroids, with the days since."""
+    steroids = [relapse.steroids_on for relapse in relapses if relapse.steroids_on]
+    found: dict[date, int] = {}
+    for point in points:
+        since = [(point.when - day).days for day in steroids]
+        near = [days for days in since if 0 <= days <= STEROID_DAYS]
+        if point.days_after_relapse is not None:
+            near.append(point.days_after_relapse)
+        if near and point.is_usable:
+            found[point.when] = min(near)
+    return sorted(found.items())
 
 
 def _felt_starts(
