@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from monitoring.core.errors import NotAssessable
-from monitoring.core.series import FloatArray, as_floats
+from monitoring.core.series import FloatArray, IntArray, as_floats
 
 LARGEST_EFFECT = 12.0
 """Log hazard ratio per SD of a covariate, a hazard ratio of 160,000, beyond which the events
@@ -93,9 +93,9 @@ def cox_fit(
     """
     _check(start, stop, is_event, covariates)
     centred = covariates - covariates.mean(axis=0)
-    sets = _risk_sets(start, stop, is_event)
+    order = _order(start, stop, is_event)
     beta = np.zeros(covariates.shape[1])
-    value, slope, information = _partial(beta, centred, sets, ties)
+    value, slope, information = _partial(beta, centred, order, ties)
     null = value
     for _ in range(50):
         try:
@@ -105,7 +105,7 @@ def cox_fit(
         size = 1.0
         while True:
             trial = beta + size * step
-            new = _partial(trial, centred, sets, ties)
+            new = _partial(trial, centred, order, ties)
             if np.isfinite(new[0]) and new[0] >= value - 1e-12:
                 break
             size /= 2
@@ -132,9 +132,6 @@ def cox_fit(
     )
 
 
-RiskSet = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
 def _check(
     start: FloatArray, stop: FloatArray, is_event: NDArray[np.bool_], covariates: FloatArray
 ) -> None:
@@ -150,42 +147,86 @@ def _check(
         raise NotAssessable("A covariate is constant or collinear with others.")
 
 
-def _risk_sets(
-    start: FloatArray, stop: FloatArray, is_event: NDArray[np.bool_]
-) -> list[RiskSet]:
-    """Return, per event time, the rows at risk and the rows with an event."""
-    sets = []
-    for when in np.unique(stop[is_event]):
-        at_risk = np.flatnonzero((start < when) & (stop >= when))
-        died = np.flatnonzero((stop == when) & is_event)
-        sets.append((at_risk, died))
-    return sets
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How rows enter and leave the risk sets, found once.
+
+    Attributes
+    ----------
+    by_start, by_stop : int arrays, shape (n,)
+        Rows in falling order of entry and exit.
+    entered, left : int arrays, shape (times,)
+        Per event time, how many rows of these orders have start >= t and stop >= t: the sums
+        of the risk set start < t <= stop are differences of two cumulative sums.
+    events, time_of : int arrays, shape (events,)
+        Rows with an event, and the index of their time.
+    rank, tied : arrays, shape (events,)
+        Place among the events of one time from 0, and how many there are.
+    """
+
+    by_start: IntArray
+    by_stop: IntArray
+    entered: IntArray
+    left: IntArray
+    events: IntArray
+    time_of: IntArray
+    rank: FloatArray
+    tied: FloatArray
+
+
+def _order(start: FloatArray, stop: FloatArray, is_event: NDArray[np.bool_]) -> _Order:
+    """Sort the rows once for all steps."""
+    events = np.flatnonzero(is_event)
+    events = events[np.argsort(stop[events], kind="stable")]
+    times, time_of, tied = np.unique(stop[events], return_inverse=True, return_counts=True)
+    first = np.concatenate([[0], np.cumsum(tied)[:-1]])
+    sorted_start, sorted_stop = np.sort(start), np.sort(stop)
+    return _Order(
+        by_start=np.argsort(-start, kind="stable"),
+        by_stop=np.argsort(-stop, kind="stable"),
+        entered=start.size - np.searchsorted(sorted_start, times, side="left"),
+        left=stop.size - np.searchsorted(sorted_stop, times, side="left"),
+        events=events,
+        time_of=time_of,
+        rank=as_floats(np.arange(events.size) - first[time_of]),
+        tied=as_floats(tied[time_of]),
+    )
 
 
 def _partial(
-    beta: FloatArray, x: FloatArray, sets: list[RiskSet], ties: Ties
+    beta: FloatArray, x: FloatArray, order: _Order, ties: Ties
 ) -> tuple[float, FloatArray, FloatArray]:
     """Return the partial log likelihood, its gradient and the information."""
     predictor = x @ beta
-    weights = np.exp(predictor - predictor.max())
     shift = float(predictor.max())
-    value, slope = 0.0, np.zeros(beta.size)
-    information = np.zeros((beta.size, beta.size))
-    for at_risk, died in sets:
-        risk_w, risk_x = weights[at_risk], x[at_risk]
-        died_w, died_x = weights[died], x[died]
-        sums = (risk_w.sum(), risk_w @ risk_x, risk_x.T @ (risk_w[:, None] * risk_x))
-        tied = (died_w.sum(), died_w @ died_x, died_x.T @ (died_w[:, None] * died_x))
-        value += float(predictor[died].sum())
-        slope += died_x.sum(axis=0)
-        for order in range(died.size):
-            share = order / died.size if ties is Ties.EFRON else 0.0
-            zero = sums[0] - share * tied[0]
-            mean = (sums[1] - share * tied[1]) / zero
-            value -= float(np.log(zero)) + shift
-            slope -= mean
-            information += (sums[2] - share * tied[2]) / zero - np.outer(mean, mean)
-    return value, slope, information
+    weight = np.exp(predictor - shift)
+    size = beta.size
+    upper = np.triu_indices(size)
+    # One column per sum that the likelihood needs: w, w x, and the upper half of w x x'.
+    columns = np.column_stack(
+        [weight, weight[:, None] * x, weight[:, None] * x[:, upper[0]] * x[:, upper[1]]]
+    )
+    at_risk = _tail_sums(columns[order.by_stop], order.left) - _tail_sums(
+        columns[order.by_start], order.entered
+    )
+    tied = np.zeros_like(at_risk)
+    np.add.at(tied, order.time_of, columns[order.events])
+    share = order.rank / order.tied if ties is Ties.EFRON else np.zeros(order.events.size)
+    sums = at_risk[order.time_of] - share[:, None] * tied[order.time_of]
+    zero = sums[:, 0]
+    mean = sums[:, 1 : 1 + size] / zero[:, None]
+    value = float(predictor[order.events].sum() - np.log(zero).sum() - shift * zero.size)
+    slope = as_floats(x[order.events].sum(axis=0) - mean.sum(axis=0))
+    second = np.zeros((size, size))
+    second[upper] = (sums[:, 1 + size :] / zero[:, None]).sum(axis=0)
+    second = second + np.triu(second, 1).T
+    return value, slope, as_floats(second - mean.T @ mean)
+
+
+def _tail_sums(columns: FloatArray, counts: IntArray) -> FloatArray:
+    """Return the sums of the first ``counts`` rows."""
+    total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
+    return as_floats(total[counts])
 
 
 def _concordance(
