@@ -171,6 +171,25 @@ def _forest(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
     )
 
 
+def _slopes(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    figure = dots(rows, palette, axis="Correlation of the true slopes, r")
+    figure["layout"]["xaxis"]["range"] = [-1, 1]
+    words = "Correlation of the slopes of brain and cord by EDSS group, with 95 % interval."
+    return "Correlation of the slopes", words, figure
+
+
+def _separation(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    figure = dots(rows, palette, axis="Area under the curve", reference=0.5)
+    words = "Area under the curve of each structure between the two bands, with 95 % interval."
+    return "Area under the curve", words, figure
+
+
+def _accrual(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    figure = dots(rows, palette, axis="Change of the slope, %/yr per new lesion a year")
+    words = "Effect of new lesions on the slopes of brain and cord, with 95 % interval."
+    return "New lesions and slopes", words, figure
+
+
 def _areas(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
     """Draw every patient's cord area beside the group's mean and interval."""
     traces: list[Figure] = []
@@ -213,4 +232,7 @@ MAKERS: dict[str, Maker] = {
     "losses": _losses,
     "areas": _areas,
     "forest": _forest,
+    "slopes": _slopes,
+    "separation": _separation,
+    "accrual": _accrual,
 }

@@ -10,9 +10,13 @@ import scipy
 
 from monitoring.core.cohort.associations import correlation_room
 from monitoring.core.cohort.definition import Definition
+from monitoring.core.cohort.discrimination import discrimination_room
 from monitoring.core.cohort.losses import area_room, loss_room
+from monitoring.core.cohort.phenotypes import phenotype_room
+from monitoring.core.cohort.power import power_room
 from monitoring.core.cohort.report import Room, plain, unanswered
 from monitoring.core.cohort.selection import Selected, select
+from monitoring.core.cohort.slopes import lesion_room, slopes_room
 from monitoring.core.cohort.table import (
     COLUMNS,
     PHENOTYPES,
@@ -36,6 +40,11 @@ def rooms_of() -> tuple[tuple[str, str, Maker], ...]:
         ("losses", "Loss against healthy controls", loss_room),
         ("cord-area", "Cord area by EDSS group", area_room),
         ("correlations", "Brain and cord by EDSS group", _correlations),
+        ("slopes", "Brain and cord over time", slopes_room),
+        ("discrimination", "EDSS 2–2.5 against 3–3.5", discrimination_room),
+        ("lesions", "New lesions and loss", lesion_room),
+        ("power", "What could have been found", power_room),
+        ("phenotypes", "Phenotypes and healthy controls", phenotype_room),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which structure separates EDSS 2-2.5 from 3-3.5, and is the cord the only one?
+"""How well each structure separates EDSS 2-2.5 from 3-3.5, and whether the cord alone does.
 
 Values are adjusted for age, sex, intracranial volume, disease duration and scanner epoch within
 the two bands. Hedges g and AUC rank the structures; Welch's p decides, corrected by Holm over
@@ -130,7 +130,10 @@ def _all_visits(selected: Selected, structure: str, sign: float) -> Area | None:
     )
     edss = np.where(row >= 0, cohort.edss.value[np.maximum(row, 0)], np.nan)
     value = table.values[:, column(structure)]
-    for day, is_first in ((selected.definition.since, True), (selected.definition.until, False)):
+    for day, is_first in (
+        (selected.definition.since, True),
+        (selected.definition.until, False),
+    ):
         mine &= _within(table.day, day, is_first=is_first)
     upper, lower = in_band(edss, UPPER), in_band(edss, LOWER)
     rows = mine & (upper | lower) & np.isfinite(value)
@@ -160,11 +163,12 @@ def discrimination_room(selected: Selected) -> Room:
     if cord and versus:
         best = versus[0]
         gap, low, high, p = area_difference(cord.area, best.area)
-        notes.append(
+        note = (
             f"AUC of the cord minus AUC of the best other structure "
             f"({STRUCTURE_WORDS[best.structure].lower()}): {gap:.2f} (95 % interval {low:.2f} "
-            f"to {high:.2f}, {p_words(p)}).".replace("-", "−")
+            f"to {high:.2f}, {p_words(p)})."
         )
+        notes.append(note.replace("-", "−"))
     return Room(
         slug,
         title,
@@ -205,11 +209,8 @@ def verdict_of(ranked: list[Separation]) -> tuple[Verdict, str]:
     if cord in found and not others:
         return Verdict.SUPPORTED, f"The cord is the only discriminator here. {counts}"
     if cord in found:
-        return (
-            Verdict.NOT_SUPPORTED,
-            f"The cord is not the only discriminator here: {others} separate the bands too. "
-            f"{counts}",
-        )
+        words = f"The cord is not the only discriminator here: {others} separate the bands too."
+        return Verdict.NOT_SUPPORTED, f"{words} {counts}"
     if others:
         return (
             Verdict.NOT_SUPPORTED,

@@ -1,9 +1,10 @@
 """The bivariate mixed model of brain and cord over many patients at once.
 
-y_kij = (b_k + u_ki0) + (c_k(x_i) + u_ki1) t_ij + e_kij for k = brain, cord: intercepts and slopes
-random and correlated over both regions, one error SD per region, slopes shifted by patient-level
-covariates x (EDSS group, lesion accrual). It is the model of `monitoring.core.mixed_model` (equal
-to nlme); here a patient enters through sums only, so that 20,000 patients take seconds.
+y_kij = (b_k + u_ki0) + (c_k(x_i) + u_ki1) t_ij + e_kij for k = brain, cord: intercepts and
+slopes random and correlated over both regions, one error SD per region, slopes shifted by
+patient-level covariates x (EDSS group, lesion accrual). It is the model of
+`monitoring.core.mixed_model` (equal to nlme); here a patient enters through sums only, so that
+20,000 patients take seconds.
 """
 
 from dataclasses import dataclass
@@ -108,24 +109,37 @@ def fit_joint_slopes(
     """
     design = _design(sums, covariates)
     theta = _start(sums)
+
+    def target(x: FloatArray) -> tuple[float, FloatArray]:
+        return _Likelihood(sums, design, x).both()
+
     found = minimize(
-        lambda x: _Likelihood(sums, design, as_floats(x)).both(),
+        target,
         theta,
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 400, "ftol": 1e-13, "gtol": 1e-6 * max(sums.size, 100), "maxcor": 25},
+        options={
+            "maxiter": 400,
+            "ftol": 1e-13,
+            "gtol": 1e-6 * max(sums.size, 100),
+            "maxcor": 25,
+        },
     )
     theta = as_floats(found.x)
     state = _Likelihood(sums, design, theta)
     deviance, gradient = state.both()
     if float(np.abs(gradient).max()) > 2e-4 * max(sums.size, 250):
-        raise NotAssessable("The mixed model of the slopes did not converge; no number is shown.")
+        raise NotAssessable(
+            "The mixed model of the slopes did not converge; no number is shown."
+        )
     sd = np.sqrt(np.diag(state.G))
     if min(sd[1], sd[3]) < 1e-3:
         raise NotAssessable("The slopes differ too little between patients to be correlated.")
     rho = float(state.G[1, 3] / (sd[1] * sd[3]))
     if abs(rho) > 0.995:
-        raise NotAssessable("The correlation of the slopes lies at its limit; more scans needed.")
+        raise NotAssessable(
+            "The correlation of the slopes lies at its limit; more scans needed."
+        )
     se = _se_atanh(sums, design, theta, rho) if with_error else float("nan")
     return JointFit(
         log_likelihood=-0.5 * deviance,
@@ -248,11 +262,15 @@ def _se_atanh(sums: Sums, design: FloatArray, theta: FloatArray, rho: float) -> 
         up = _Likelihood(sums, design, theta + step).gradient()
         down = _Likelihood(sums, design, theta - step).gradient()
         hessian[i] = (up - down) / (2 * step[i])
-        tilt[i] = (_correlation_of(theta + step) - _correlation_of(theta - step)) / (2 * step[i])
+        tilt[i] = (_correlation_of(theta + step) - _correlation_of(theta - step)) / (
+            2 * step[i]
+        )
     # Deviance is twice the negative log likelihood.
     information = (hessian + hessian.T) / 4
     values = np.linalg.eigvalsh(information)
     if values[0] <= 0:
-        raise NotAssessable("The slopes' correlation has no interval: too few scans per patient.")
+        raise NotAssessable(
+            "The slopes' correlation has no interval: too few scans per patient."
+        )
     variance = float(tilt @ np.linalg.solve(information, tilt))
     return float(np.sqrt(variance)) / (1 - rho * rho)

@@ -15,6 +15,11 @@ from monitoring.core.cohort.selection import Selected
 from monitoring.core.cohort.table import CORD
 from monitoring.core.series import FloatArray
 
+UNCORRECTED = (
+    "The intervals are not corrected for the number of phenotypes. Published comparisons of "
+    "relapsing MS with controls found smaller, equal and larger cords."
+)
+
 
 def phenotype_room(selected: Selected) -> Room:
     """Compare the phenotypes with the controls."""
@@ -25,9 +30,7 @@ def phenotype_room(selected: Selected) -> Room:
     lesions = lesion_table(selected)
     tables = (lesions,) if lesions.rows else ()
     if not losses:
-        return Room(
-            slug, title, question, Verdict.CANNOT_SAY, " ".join(reasons), (), tables
-        )
+        return Room(slug, title, question, Verdict.CANNOT_SAY, " ".join(reasons), (), tables)
     cord = [one for one in losses if one.structure == CORD]
     smaller = [one for one in cord if one.high < 0]
     words = "; ".join(
@@ -48,13 +51,10 @@ def phenotype_room(selected: Selected) -> Room:
         f"{lead} Difference: {words}.",
         (
             *reasons,
-            "The intervals are not corrected for the number of phenotypes. Published "
-            "comparisons of relapsing MS with controls found smaller, equal and larger cords.",
+            UNCORRECTED,
         ),
         (
-            loss_table(
-                losses, slug="phenotypes", title="Loss by phenotype", head="Phenotype"
-            ),
+            loss_table(losses, slug="phenotypes", title="Loss by phenotype", head="Phenotype"),
             *tables,
         ),
         {"losses": figure_of(losses)},

@@ -45,7 +45,9 @@ def difference_power(g: float, n1: int, n2: int, *, alpha: float = ALPHA) -> flo
         return float("nan")
     shift = g * np.sqrt(n1 * n2 / (n1 + n2))
     cut = stats.t.ppf(1 - alpha / 2, df)
-    return float(stats.nct.sf(cut, df, shift) + stats.nct.cdf(-cut, df, shift))
+    # scipy's noncentral t is NaN far out, where the power is 1.
+    above, below = stats.nct.sf(cut, df, shift), stats.nct.cdf(-cut, df, shift)
+    return float(np.nan_to_num(above, nan=1.0) + np.nan_to_num(below, nan=0.0))
 
 
 def findable_difference(n1: int, n2: int, *, alpha: float = ALPHA) -> float:

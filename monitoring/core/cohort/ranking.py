@@ -53,7 +53,9 @@ def area_under_curve(
     """
     positive, negative = score[is_positive], score[~is_positive]
     m, n = positive.size, negative.size
-    owner = np.arange(score.size) if patient is None else np.unique(patient, return_inverse=True)[1]
+    owner = (
+        np.arange(score.size) if patient is None else np.unique(patient, return_inverse=True)[1]
+    )
     count = int(owner.max()) + 1 if owner.size else 0
     with_positive = np.unique(owner[is_positive]).size
     with_negative = np.unique(owner[~is_positive]).size
@@ -87,7 +89,9 @@ def _scale(
     has_positive[owner[is_positive]] = True
     factor_positive = np.sqrt(with_positive / (with_positive - 1))
     factor_negative = np.sqrt(with_negative / (with_negative - 1))
-    return np.where(has_positive, factor_positive, factor_negative)
+    factors = np.full(count, factor_negative)
+    factors[has_positive] = factor_positive
+    return factors
 
 
 def _logit_interval(auc: float, se: float) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The longitudinal twin: do the slopes of brain and cord go together, and with lesions?
+"""The longitudinal twin: how the slopes of brain and cord go together, and with lesions.
 
 Slopes are never fitted patient by patient: the correlation of the *true* slopes comes from one
 mixed model per EDSS group. A patient enters with the longest series on one scanner epoch per
@@ -158,7 +158,9 @@ def correlation_interval(fit: JointFit) -> tuple[float, float]:
 def _compared(found: list[tuple[str, JointFit]]) -> tuple[Verdict, str]:
     """Test the mildest group against the last."""
     (first, mild), (last, severe) = found[0], found[-1]
-    words = f"r = {interval_words(mild.slope_correlation, *correlation_interval(mild))} in {first}"
+    words = (
+        f"r = {interval_words(mild.slope_correlation, *correlation_interval(mild))} in {first}"
+    )
     if len(found) < 2:
         return Verdict.CANNOT_SAY, f"{words}; no other group has enough patients."
     words += (
@@ -198,8 +200,8 @@ def _slopes_table(found: list[tuple[str, JointFit]]) -> Table:
         "Slopes by EDSS group",
         tuple(Column(head, digits) for head, digits in heads),
         tuple(rows),
-        "Maximum likelihood, random intercepts and slopes of both regions correlated; intervals "
-        "of 95 % on the scale of atanh r. EDSS group at the selected visit.",
+        "Maximum likelihood, random intercepts and slopes of both regions correlated; 95 % "
+        "intervals on the scale of atanh r. EDSS group at the selected visit.",
     )
 
 
@@ -275,12 +277,15 @@ def lesion_room(selected: Selected) -> Room:
                 "name": f"{region.capitalize()} slope", "group": f"New {word} lesions",
                 "n": int(chosen.size), "value": effect, "low": low, "high": high,
             })  # fmt: skip
-            sentences.append(f"{region} slope {number(effect)} %/yr per new {word} lesion a year")
+            sentences.append(
+                f"{region} slope {number(effect)} %/yr per new {word} lesion a year"
+            )
     if not rows:
         return Room(slug, title, question, Verdict.CANNOT_SAY, " ".join(notes))
     heads = (
         ("New lesions in", None), ("Slope of", None), ("Patients", 0),
-        ("%/yr per lesion a year", 2), ("from", 2), ("to", 2), ("p", "p"), ("p, corrected", "p"),
+        ("%/yr per lesion a year", 2), ("from", 2), ("to", 2), ("p", "p"),
+        ("p, corrected", "p"),
     )  # fmt: skip
     lead = (
         "Where more new lesions appear, loss is faster"
