@@ -9,12 +9,12 @@ from volumetry.core.types import Outcome, Quantity, ScanImage, Structure, Verdic
 from volumetry.engines.brain import NeuraxisBrain
 
 # Percent: above the worst error seen on this head (docs/brain.md); a regression gate. The
-# targets for white matter and ventricles are tighter and not met on every seed.
+# target for white matter is tighter and not met on every seed.
 TOLERANCES = {
     Structure.BRAIN_PARENCHYMA: 1.5,
     Structure.GREY_MATTER: 3.0,
     Structure.WHITE_MATTER: 6.0,
-    Structure.LATERAL_VENTRICLES: 12.0,
+    Structure.LATERAL_VENTRICLES: 4.0,
     Structure.INTRACRANIAL: 3.0,
 }
 

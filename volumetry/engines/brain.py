@@ -31,11 +31,12 @@ class NeuraxisBrain:
     """Volumes of brain, tissues, ventricles and intracranial space from one T1 scan."""
 
     name = "neuraxis-brain"
-    version = "0.1.0"
+    version = "0.2.0"
     description = (
         "Neuraxis brain: affine registration to MNI152 (Fonov et al. 2011, "
         "doi 10.1016/j.neuroimage.2010.07.033), bias field and tissue means by "
-        "expectation-maximisation, intracranial boundary by intensity and connection, tissue "
+        "expectation-maximisation, intracranial boundary by intensity and connection, lateral "
+        "ventricles by flooding from the bent template (demons), tissue "
         "fractions with explicit partial volume; volumes are sums of fractions."
     )
 

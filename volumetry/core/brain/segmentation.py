@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumetry.core.brain import gates
+from volumetry.core.brain.deform import deep_map
 from volumetry.core.brain.grid import WorkImage, work_image
 from volumetry.core.brain.partial_volume import pure_shares, tissue_fractions
+from volumetry.core.brain.regions import FAR_MM
 from volumetry.core.brain.registration import BrainPlace, brain_locate
 from volumetry.core.brain.skull import brain_find, eroded, grown, intracranial_find
 from volumetry.core.brain.template import BRAINSTEM_END_MM, Template, template_load
@@ -106,13 +108,21 @@ def brain_segment(
     fractions = tissue_fractions(flat.values, inside=space, priors=priors, model=model)
     _tissue_outside_brain_is_fluid(fractions, brain=brain, space=space)
     on_step("partial volume")
+    deep = deep_map(
+        flat.values,
+        spacing_mm=flat.spacing_mm,
+        matrix=place.matrix,
+        space=space,
+        means=model.means,
+        template=template,
+    )
+    on_step("deep brain")
     ventricles = lateral_ventricles_find(
         flat.values,
-        fluid=fractions[2],
-        ventricles=pull(template.ventricles, 0.0),
-        cisterns=pull(template.cisterns, 0.0),
-        depth_mm=ndimage.distance_transform_edt(space).astype(np.float32),
-        model=model,
+        space=space,
+        lateral_mm=deep.pull(template.lateral_mm, FAR_MM),
+        other_mm=deep.pull(template.other_mm, FAR_MM),
+        means=model.means,
     )
     _wall_settled(fractions, ventricles)
     on_step("ventricles")
@@ -206,8 +216,11 @@ def mni_height(work: WorkImage, place: BrainPlace) -> NDArray[np.float32]:
 
 
 def _wall_settled(fractions: NDArray[np.float32], ventricles: Ventricles) -> None:
-    """Give the ventricles' wall its fluid; the rest keeps its ratio of white to grey."""
-    wall = ventricles.wall
+    """Give ventricles and wall their fluid; the rest keeps its ratio of white to grey.
+
+    Choroid plexus, half as bright as grey matter, counts as fluid here.
+    """
+    wall = ventricles.wall | ventricles.region
     fluid = np.clip(ventricles.fluid[wall], 0.0, 1.0)
     tissue = fractions[0][wall] + fractions[1][wall]
     white = np.where(tissue > 0.05, fractions[0][wall] / np.maximum(tissue, 0.05), 0.5)

@@ -16,20 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-DERIVATION = "6"
+from volumetry.core.brain.regions import fluid_distances
+
+DERIVATION = "7"
 """Version of the rules below; part of the cache key."""
 
 MARGIN_MM = 14
 """Margin kept around the intracranial mask: room for skull and scalp."""
-
-VENTRICLE_DEPTH_MM = 15.0
-"""Fluid deeper than this inside the intracranial mask is ventricle or cistern. On the MNI152
-maps the lateral ventricles are one connected part, clean of the third ventricle and the
-cisterns: 17.8 ml, x within 35 mm, y -58 to 30, z -4 to 28."""
-
-CISTERNS_BELOW_MM = 6.0
-"""The deep fluid other than lateral is kept below this MNI height: third and fourth ventricle
-and the basal cisterns."""
 
 BRAINSTEM_END_MM = -66.0
 """Lower end of the brainstem, MNI z, mm: the level of the foramen magnum on the MNI152 T1.
@@ -38,7 +31,7 @@ Parenchyma, fluid and intracranial volume are cut at this plane at every visit."
 PONTOMEDULLARY_MM = (0.0, -32.0, -49.0)
 """Ventral pontomedullary junction on the MNI152 T1, mid-sagittal, MNI mm (read there)."""
 
-MAPS = ("t1", "grey", "white", "fluid", "distance_mm", "ventricles", "cisterns")
+MAPS = ("t1", "grey", "white", "fluid", "distance_mm", "lateral_mm", "other_mm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +44,10 @@ class Template:
         Template intensity (0 to 1, zero outside the mask) and tissue priors.
     distance_mm : float32
         Signed distance to the intracranial boundary, positive inside.
-    ventricles : float32
-        Prior of the lateral ventricles.
-    cisterns : float32
-        Prior of the other deep fluid: third and fourth ventricle, basal and midline cisterns.
+    lateral_mm : float32
+        Signed distance to the lateral ventricles, negative inside.
+    other_mm : float32
+        Distance to all other fluid.
     origin_mm : float64, shape (3,)
         MNI millimetres of voxel (0, 0, 0).
     digest : str
@@ -66,8 +59,8 @@ class Template:
     white: NDArray[np.float32]
     fluid: NDArray[np.float32]
     distance_mm: NDArray[np.float32]
-    ventricles: NDArray[np.float32]
-    cisterns: NDArray[np.float32]
+    lateral_mm: NDArray[np.float32]
+    other_mm: NDArray[np.float32]
     origin_mm: NDArray[np.float64]
     digest: str
 
@@ -116,15 +109,17 @@ def template_derive() -> Template:
     inside = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 0, iterations=3))
     distance = _signed_distance_mm(inside)
     fluid = np.clip(inside - grey - white, 0.0, 1.0).astype(np.float32)
-    ventricles, cisterns = _deep_fluid(grey + white, distance, origin_mm=origin)
+    lateral, other = fluid_distances(
+        t1, tissue=grey + white, distance_mm=distance, origin_mm=origin
+    )
     return Template(
         t1=t1,
         grey=grey,
         white=white,
         fluid=fluid,
         distance_mm=distance,
-        ventricles=ventricles,
-        cisterns=cisterns,
+        lateral_mm=lateral,
+        other_mm=other,
         origin_mm=origin,
         digest=digest.hexdigest(),
     )
@@ -146,36 +141,6 @@ def _signed_distance_mm(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     outwards = ndimage.distance_transform_edt(~inside)
     inwards = ndimage.distance_transform_edt(inside)
     return np.clip(inwards - outwards, -40.0, 90.0).astype(np.float32)
-
-
-def _deep_fluid(
-    tissue: NDArray[np.float32],
-    distance_mm: NDArray[np.float32],
-    *,
-    origin_mm: NDArray[np.float64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the priors of the lateral ventricles and of the deep fluid below them."""
-    deep = (tissue < 0.5) & (distance_mm > VENTRICLE_DEPTH_MM)
-    numbered, _ = ndimage.label(deep)
-    lateral, other = np.zeros(deep.shape, dtype=bool), np.zeros(deep.shape, dtype=bool)
-    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
-        part = numbered[box] == number
-        low = np.array([side.start for side in box]) + origin_mm
-        high = np.array([side.stop for side in box]) + origin_mm
-        is_large = np.count_nonzero(part) > 10_000
-        if is_large and low[0] < -25 and high[0] > 25 and low[2] > -15:
-            lateral[box] |= part
-        elif is_large:
-            other[box] |= part
-    # above the third ventricle lies the fissure, where large lateral ventricles may reach
-    other[:, :, int(CISTERNS_BELOW_MM - origin_mm[2]) :] = False
-    if not (lateral.any() and other.any()):
-        raise RuntimeError("the template's ventricles were not found: other maps than MNI152?")
-    priors = []
-    for region in (lateral, other):
-        near = ndimage.binary_dilation(region)
-        priors.append(np.where(near, np.clip(1.0 - tissue, 0.0, 1.0), 0.0).astype(np.float32))
-    return priors[0], priors[1]
 
 
 def _nilearn_version() -> str:
