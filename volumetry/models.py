@@ -150,6 +150,11 @@ class SourceImage(models.Model):
         return str(self.pk)
 
     @property
+    def is_shown(self) -> bool:
+        """Say whether a person may see the pixels."""
+        return self.face in (Face.REMOVED, Face.NOT_IN_VIEW)
+
+    @property
     def shown_file(self) -> FieldFile:
         """Return the file for a viewer, an export or a download: never one with a face.
 
@@ -158,7 +163,7 @@ class SourceImage(models.Model):
         FaceInView
             If the face was not looked at yet or could not be removed.
         """
-        if self.face not in (Face.REMOVED, Face.NOT_IN_VIEW):
+        if not self.is_shown:
             raise FaceInView("This image may show a face; only measurements may read it.")
         return self.file
 

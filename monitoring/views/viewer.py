@@ -12,6 +12,7 @@ from monitoring.models import Grant
 from monitoring.requests import ClinicRequest
 from monitoring.selectors.scans import masks_of
 from monitoring.services.access import scan_open
+from volumetry.models import FaceInView
 
 
 @login_required
@@ -23,7 +24,8 @@ def scan_viewer(request: ClinicRequest, pk: UUID) -> HttpResponse:
     context = {
         "scan": scan,
         "patient": scan.session.visit.patient,
-        "has_image": bool(scan.image.file),
+        "has_image": bool(scan.image.file) and scan.image.is_shown,
+        "face": scan.image.face,
         "masks": masks,
         "run": masks[0].run if masks else None,
     }
@@ -33,9 +35,12 @@ def scan_viewer(request: ClinicRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def scan_image(request: ClinicRequest, pk: UUID) -> FileResponse:
-    """Hand out the image as it is stored: de-identified, never what was uploaded."""
+    """Hand out the image as it is stored: de-identified, its face removed, or not at all."""
     scan = scan_open(request.user, pk, grant=Grant.REVIEW_READ, detail="image")
-    stored = scan.image.file
+    try:
+        stored = scan.image.shown_file
+    except FaceInView as refusal:
+        raise Http404(str(refusal)) from refusal
     if not stored or not stored.storage.exists(stored.name or ""):
         raise Http404("This scan holds no image.")
     response = FileResponse(

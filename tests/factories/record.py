@@ -23,6 +23,7 @@ from monitoring.models import (
     Visit,
 )
 from volumetry.models import (
+    Face,
     Measurement,
     Outcome,
     QualityResult,
@@ -71,6 +72,7 @@ def scan_make(patient: Patient, day: date, *, scanner: str = "Aera") -> Scan:
     serial = next(_serial)
     content = hashlib.sha256(f"scan {serial}".encode()).hexdigest()
     image = SourceImage(sha256=content, shape=[8, 8, 8], spacing_mm=[1, 1, 1], axcodes="RAS")
+    image.face = Face.NOT_IN_VIEW
     image.file.save("image.nii.gz", ContentFile(b"not read by this test"), save=False)
     image.save()
     device, _ = Scanner.objects.get_or_create(

@@ -176,6 +176,19 @@ def test_the_viewer_serves_the_stored_image_alone_and_writes_it_down(radiologist
     assert set(details.values_list("detail", flat=True)) == {"viewer", "image"}
 
 
+@pytest.mark.parametrize("face", ["unchecked", "kept"])
+def test_an_image_that_may_show_a_face_is_not_handed_out(radiologist, patient, face):
+    scan = scan_make(patient, date(2024, 1, 1))
+    scan.image.face = face
+    scan.image.save()
+
+    page = radiologist.get(reverse("scan_viewer", args=[scan.pk])).content.decode()
+
+    assert reverse("scan_image", args=[scan.pk]) not in page
+    assert "face" in page
+    assert radiologist.get(reverse("scan_image", args=[scan.pk])).status_code == 404
+
+
 def test_a_run_named_in_the_address_puts_its_mask_first(radiologist, patient):
     scan = scan_make(patient, date(2024, 1, 1))
     for method in ("neuraxis-brain", "neuraxis-cord"):

@@ -165,6 +165,7 @@ def test_a_run_measures_the_defaced_image_and_says_so(image):
 
 def test_the_sweep_takes_what_no_run_will_read(image, vltava):
     waiting = scan_make(patient_make(vltava), date(2024, 5, 6)).image
+    SourceImage.objects.filter(pk=waiting.pk).update(face=Face.UNCHECKED)
     run_request(image=waiting, method="neuraxis-cord")
 
     assert faces.faces_sweep() == 1
