@@ -29,6 +29,9 @@ from volumetry.core.types import (
 STANDARD_ERROR_PERCENT = 0.28
 """Standard error of a percent change until a site has its own repeats: short-term SD of SIENA,
 doi 10.1007/s00415-018-8825-8; synthetic repeats of this engine are smaller (docs/brain.md)."""
+VENTRICLES_ERROR_PERCENT = 1.0
+"""Of the lateral ventricles, until a site has its own repeats: several times the scatter on
+drawn heads (docs/brain.md), as for the brain."""
 THICK_SLICE_FACTOR = 2.0
 
 
@@ -36,11 +39,12 @@ class NeuraxisChange:
     """Percent change of the brain between two T1 scans of one person."""
 
     name = "neuraxis-change"
-    version = "0.1.0"
+    version = "0.2.0"
     description = (
         "Neuraxis brain change: both visits segmented, aligned rigidly in both directions, "
         "sampled once in a half-way space; percent brain volume change by the boundary shift "
-        "integral (Freeborough & Fox 1997, doi 10.1109/42.640753)."
+        "integral (Freeborough & Fox 1997, doi 10.1109/42.640753), and of the lateral "
+        "ventricles by the shift of their walls."
     )
 
     def availability(self) -> Availability:
@@ -92,16 +96,20 @@ class NeuraxisChange:
                 Outcome.REFUSED, reason, (), quality, provenance, seconds, files
             )
         factor = THICK_SLICE_FACTOR if thickest > gates.SLICE_WARN_MM else 1.0
-        measure = StructureMeasure(
-            Structure.BRAIN_PARENCHYMA,
-            Quantity.PERCENT_CHANGE,
-            change.percent,
-            Unit.PERCENT,
-            STANDARD_ERROR_PERCENT * factor,
+        measures = tuple(
+            StructureMeasure(
+                structure, Quantity.PERCENT_CHANGE, value, Unit.PERCENT, error * factor
+            )
+            for structure, value, error in (
+                (Structure.BRAIN_PARENCHYMA, change.percent, STANDARD_ERROR_PERCENT),
+                (
+                    Structure.LATERAL_VENTRICLES,
+                    change.ventricles_percent,
+                    VENTRICLES_ERROR_PERCENT,
+                ),
+            )
         )
-        return VolumetryResult(
-            Outcome.OK, None, (measure,), quality, provenance, seconds, files
-        )
+        return VolumetryResult(Outcome.OK, None, measures, quality, provenance, seconds, files)
 
 
 def _worse_of(before: BrainSegmentation, after: BrainSegmentation) -> tuple[QualityCheck, ...]:
@@ -133,20 +141,21 @@ def _worse_of(before: BrainSegmentation, after: BrainSegmentation) -> tuple[Qual
 def _parameters(change: BrainChange) -> dict[str, object]:
     """Return every number behind the change, for the record."""
     numbers = {
-        "percent_narrow_window": change.percent_narrow,
         "percent_full_window": change.percent_full,
         "percent_skull_scaled": change.percent_scaled,
         "percent_forward": change.forward,
         "percent_backward": change.backward,
         "percent_independent": change.independent,
-        "ventricles_percent_independent": change.ventricles_percent,
+        "ventricles_percent_forward": change.ventricles_forward,
+        "ventricles_percent_backward": change.ventricles_backward,
+        "ventricles_percent_independent": change.ventricles_independent,
         "intracranial_percent": change.intracranial_percent,
         "skull_scale": change.map.skull_scale,
         "registration_gap_mm": change.map.gap_mm,
     }
     return {
         **{name: round(float(value), 5) for name, value in numbers.items()},
-        "method": "boundary shift integral, mean of two windows, rigid half-way space",
+        "method": "boundary shift integral, window 35-65 %, rigid half-way space",
         "sign": "negative is loss",
         "standard_error_basis": "default repeatability, not this site's own repeats",
         "before_to_after": np.round(change.map.before_to_after, 6).tolist(),
