@@ -8,6 +8,7 @@ from monitoring.views import (
     administration,
     clinical,
     cohort,
+    completeness,
     ledger,
     parameters,
     patients,
@@ -37,5 +38,6 @@ urlpatterns = [
     *ledger.urlpatterns,
     *cohort.urlpatterns,
     *parameters.urlpatterns,
+    *completeness.urlpatterns,
     *administration.urlpatterns,
 ]

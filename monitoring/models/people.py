@@ -47,12 +47,14 @@ class Grant(models.TextChoices):
     REGISTRY_READ = "registry_read", "pull the clinic's records over the API"
     PARAMETERS_READ = "parameters_read", "see the divergence model's parameters"
     PARAMETERS_ACT = "parameters_act", "propose and adopt parameter sets"
+    COMPLETENESS_READ = "completeness_read", "see how complete the record is"
     ADMINISTER = "administer", "manage members and tokens, read the audit trail"
 
 
 ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     Role.NEUROLOGIST: frozenset(
         {
+            Grant.COMPLETENESS_READ,
             Grant.WORKLIST,
             Grant.PATIENT_READ,
             Grant.REPORT,
@@ -69,6 +71,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.TECHNICIAN: frozenset(
         {
+            Grant.COMPLETENESS_READ,
             Grant.WORKLIST,
             Grant.PATIENT_WRITE,
             Grant.UPLOAD,
@@ -91,6 +94,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.DATA_MANAGER: frozenset(
         {
+            Grant.COMPLETENESS_READ,
             Grant.RUN_READ,
             Grant.REVIEW_READ,
             Grant.COHORT_READ,
@@ -101,6 +105,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.RESEARCHER: frozenset(
         {
+            Grant.COMPLETENESS_READ,
             Grant.PATIENT_READ,
             Grant.COHORT_READ,
             Grant.COHORT_WRITE,
@@ -108,7 +113,9 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
             Grant.PARAMETERS_READ,
         }
     ),
-    Role.ADMINISTRATOR: frozenset({Grant.RUN_READ, Grant.PARAMETERS_READ, Grant.ADMINISTER}),
+    Role.ADMINISTRATOR: frozenset(
+        {Grant.COMPLETENESS_READ, Grant.RUN_READ, Grant.PARAMETERS_READ, Grant.ADMINISTER}
+    ),
 }
 
 

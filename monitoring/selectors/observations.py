@@ -83,6 +83,8 @@ def patient_scans(patient: Patient) -> list[Scan]:
             ],
         )
         .select_related("before__scan__session__visit")
+        # Long documents that no value of a course comes from.
+        .defer("provenance", "parameters")
         .order_by("finished_at")
         .prefetch_related(
             "quality",

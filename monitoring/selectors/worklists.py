@@ -151,25 +151,36 @@ def neighbours(
     asked = query or WorklistQuery()
     listed = worklist(actor, patient.clinic, asked, is_clinical=True, grant=Grant.PATIENT_READ)
     only = listed.only("pk", "pseudonym", "clinic_id")
-    after = only.filter(_beyond(patient, ORDER)).first()
     reverse = [name[1:] if name.startswith("-") else f"-{name}" for name in ORDER]
-    before = only.order_by(*reverse).filter(_beyond(patient, reverse)).first()
+    after = _first(only, _beyond(patient, ORDER))
+    before = _first(only.order_by(*reverse), _beyond(patient, reverse))
     return before, after
 
 
-def _beyond(patient: Patient, order: Iterable[str]) -> Q:
-    """Return the condition "comes later in this order", column by column.
+def _first(patients: QuerySet[Patient], branches: Iterable[Q]) -> Patient | None:
+    """Return the first patient of the first branch that holds one.
+
+    One query with all branches joined by "or" reads the whole clinic; each branch alone is a
+    range of the worklist's index.
+    """
+    found = (patients.filter(branch).first() for branch in branches)
+    return next((patient for patient in found if patient is not None), None)
+
+
+def _beyond(patient: Patient, order: Iterable[str]) -> list[Q]:
+    """Return the conditions "comes later in this order", the nearest patients first.
 
     Patients without a scan have an attention of their own, so that an empty day is only ever
     compared with an empty day.
     """
-    condition, same = Q(pk__in=[]), Q()
+    branches: list[Q] = []
+    same = Q()
     for name in order:
         column, is_falling = name.lstrip("-"), name.startswith("-")
         value = getattr(patient, column)
         if value is None:
             same &= Q(**{f"{column}__isnull": True})
             continue
-        condition |= same & Q(**{f"{column}__{'lt' if is_falling else 'gt'}": value})
+        branches.append(same & Q(**{f"{column}__{'lt' if is_falling else 'gt'}": value}))
         same &= Q(**{column: value})
-    return condition
+    return branches[::-1]

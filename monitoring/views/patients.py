@@ -29,6 +29,8 @@ from monitoring.services.flags import flag_acknowledge
 from monitoring.services.patients import patient_change, patient_create
 from monitoring.views.common import clinic_of, grant_required
 
+NEWEST_SCANS = 8
+
 
 @login_required
 def patient_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
@@ -43,6 +45,7 @@ def patient_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
         "figure": timeline_figure(timeline),
         "card": divergence_card(timeline),
         "tables": timeline_tables(timeline),
+        "scans": timeline.scans[: None if request.GET.get("scans") == "all" else NEWEST_SCANS],
         "may": {grant.value for grant in grants_in(request.user, patient.clinic)},
         "acknowledge": AcknowledgeForm(),
         "query": query,

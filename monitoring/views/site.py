@@ -6,8 +6,9 @@ from django.contrib.auth.decorators import login_required
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import path
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from monitoring.models import Clinic
 
@@ -17,6 +18,12 @@ def healthz(_request: HttpRequest) -> JsonResponse:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"status": "ok"})
+
+
+@require_GET
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """Lead browsers that ask for the old address to the picture of the site."""
+    return redirect(static("favicon.svg"), permanent=True)
 
 
 @login_required
@@ -30,6 +37,7 @@ def clinic_switch(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 urlpatterns = [
+    path("favicon.ico", favicon, name="favicon"),
     path("healthz", healthz, name="healthz"),
     path("clinics/<uuid:pk>/switch/", clinic_switch, name="clinic_switch"),
 ]

@@ -55,6 +55,8 @@ ROLE_PAGES = {
     "neurologist": [
         "worklist",
         "patient",
+        "report",
+        "completeness",
         "facts",
         "edss",
         "relapse",
@@ -81,10 +83,21 @@ ROLE_PAGES = {
         "run",
         "ledger",
     ],
-    "radiologist": ["worklist", "patient", "reviews", "review", "scan", "ledger", "epochs"],
+    "radiologist": [
+        "worklist",
+        "patient",
+        "reviews",
+        "review",
+        "sheet",
+        "viewer",
+        "report",
+        "scan",
+        "ledger",
+        "epochs",
+    ],
     "manager": ["runs", "ledger", "audit", "about"],
     "researcher": ["patient", "about", "audit"],
-    "admin": ["members", "tokens", "audit", "runs", "about"],
+    "admin": ["members", "tokens", "audit", "completeness", "runs", "about"],
 }
 
 
@@ -95,6 +108,10 @@ def path_of(name: str, places: Places) -> str:
         "worklist": "/worklist/",
         "patient": patient,
         "facts": f"{patient}facts/",
+        "report": f"{patient}report/",
+        "completeness": "/completeness/",
+        "sheet": "/reviews/sheet/",
+        "viewer": f"{places.scan}viewer/",
         "edss": f"{patient}facts/assessment/add/",
         "relapse": f"{patient}facts/relapse/add/",
         "treatment": f"{patient}facts/treatment/add/",

@@ -69,6 +69,7 @@ OWN = "names no patient"
 
 PAGES: dict[str, Row] = {
     "healthz": Row(Kind.PUBLIC, unaudited=OWN),
+    "favicon": Row(Kind.PUBLIC, passes=(301,), unaudited=OWN),
     "about": Row(Kind.PUBLIC, unaudited=OWN),
     "home": Row(Kind.PERSON, passes=(200, 302), unaudited=OWN),
     "edss_computed": Row(Kind.PERSON, unaudited=OWN),
@@ -177,6 +178,7 @@ PAGES: dict[str, Row] = {
         unaudited="its set is in force already",
     ),
     # Administration
+    "completeness": Row(Kind.CLINIC, "NTDSA"),
     "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),
     "member_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),
     "member_create": Row(Kind.CLINIC, "A", unaudited="an empty form"),
