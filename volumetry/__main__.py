@@ -2,7 +2,7 @@
 
 python -m volumetry cord IMAGE --out DIR [--contrast auto|t1|t2|t2s]
                     [--landmark pmj|c2c3 --at X,Y,Z] [--hint X,Y,Z] [--mask MASK]
-python -m volumetry brain T1 --out DIR
+python -m volumetry brain T1 --out DIR [--lesions MASK]
 python -m volumetry change BASELINE FOLLOWUP --region brain|cord --out DIR
                     [--hint X,Y,Z] [--followup-hint X,Y,Z]
                     [--landmark pmj|c2c3 --at X,Y,Z --followup-at X,Y,Z]   (cord only)
@@ -31,11 +31,12 @@ from volumetry.core.types import (
     ScanImage,
     VolumetryResult,
 )
+from volumetry.engines.brain import NeuraxisBrain
 from volumetry.engines.cord_change import NeuraxisCordChange
 from volumetry.engines.registry import METHODS, PAIR_METHODS
 
 BAD_INPUT = 2
-METHOD_OF = {"cord": "neuraxis-cord", "brain": "neuraxis-brain"}
+METHOD_OF = {"cord": "neuraxis-cord"}
 CHANGE_OF = {"cord": "neuraxis-cord-change", "brain": "neuraxis-change"}
 POINT_OPTIONS = ("--at", "--hint", "--followup-at", "--followup-hint")
 POINT_PATTERN = re.compile(r"^-[\d.]")
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     brain = commands.add_parser("brain", help="brain volumes of a T1 scan")
     brain.add_argument("image", type=Path)
     brain.add_argument("--out", type=Path, required=True, metavar="DIR")
+    brain.add_argument("--lesions", type=Path, metavar="MASK", help="fill these lesions first")
     change = commands.add_parser("change", help="change between two scans of one person")
     change.add_argument("baseline", type=Path)
     change.add_argument("followup", type=Path)
@@ -160,12 +162,13 @@ def _run_cord(options: argparse.Namespace) -> VolumetryResult:
 
 
 def _run_brain(options: argparse.Namespace) -> VolumetryResult:
-    method = METHODS[METHOD_OF["brain"]]
+    method = NeuraxisBrain()
     try:
         image = image_load(options.image)
+        lesions = image_load(options.lesions) if options.lesions else None
     except NotMeasurable as error:
-        return _refusal(method, str(error), (options.image,))
-    return method.measure(image, workdir=options.out)
+        return _refusal(method, str(error), (options.image, options.lesions))
+    return method.measure(image, workdir=options.out, lesions=lesions)
 
 
 def _run_change(options: argparse.Namespace) -> VolumetryResult:

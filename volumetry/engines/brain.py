@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from volumetry.core.brain import gates
+from volumetry.core.brain.lesions import FilledLesions, lesions_fill
 from volumetry.core.brain.measures import brain_measures
 from volumetry.core.brain.picture import mosaic_description, mosaic_save
 from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
@@ -50,12 +52,21 @@ class NeuraxisBrain:
         *,
         workdir: Path,
         request: CordRequest | None = None,
+        lesions: ScanImage | None = None,
     ) -> VolumetryResult:
-        """Measure the brain; what cannot be measured is refused with a reason."""
+        """Measure the brain; what cannot be measured is refused with a reason.
+
+        ``lesions`` is a mask on the image's own grid; its lesions are filled first, and their
+        volume and count are a quality check and part of the provenance.
+        """
         started = time.perf_counter()
         provenance = self._provenance(image, {})
         try:
-            return self._measure(image, workdir=workdir, started=started)
+            if lesions is None:
+                return self._measure(image, workdir=workdir, started=started)
+            filled = lesions_fill(image, lesions)
+            result = self._measure(filled.image, workdir=workdir, started=started)
+            return _with_lesions(result, filled, mask_sha256=lesions.sha256)
         except VolumetryError as refusal:
             seconds = time.perf_counter() - started
             return VolumetryResult.refused(str(refusal), provenance=provenance, seconds=seconds)
@@ -127,6 +138,20 @@ class NeuraxisBrain:
             "qc.png": picture,
             "views.json": views,
         }
+
+
+def _with_lesions(
+    result: VolumetryResult, filled: FilledLesions, *, mask_sha256: str
+) -> VolumetryResult:
+    """Put volume and count of the filled lesions on record."""
+    parameters = result.provenance.parameters | {
+        "lesion_volume_mm3": round(filled.volume_mm3, 1),
+        "lesion_count": filled.count,
+    }
+    others = result.provenance.other_sha256 | {"lesions": mask_sha256}
+    provenance = replace(result.provenance, parameters=parameters, other_sha256=others)
+    quality = (*result.quality, filled.check())
+    return replace(result, provenance=provenance, quality=quality)
 
 
 def label_map(found: BrainSegmentation) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
