@@ -157,6 +157,8 @@ RUN_RESEND_SECONDS: float = env.float("RUN_RESEND_SECONDS", default=120.0)
 RUN_MAX_ATTEMPTS = 3
 # How many runs of a clinic that is measured once more wait in the worker's queue at a time.
 RUN_BACKGROUND_AT_ONCE: int = env.int("RUN_BACKGROUND_AT_ONCE", default=20)
+# A table of published cord areas (docs/cohort.md); empty: none.
+COHORT_REFERENCE: str = env.str("COHORT_REFERENCE", default="")
 SWEEP_SECONDS: float = env.float("SWEEP_SECONDS", default=60.0)
 
 # --- Files ----------------------------------------------------------------------------------

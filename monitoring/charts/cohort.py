@@ -227,6 +227,61 @@ def _areas(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
     return "Cord area", words, {"data": traces, "layout": layout}
 
 
+def _curves(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    """Draw survival curves as steps; states differ by line style."""
+    traces = [
+        {
+            "type": "scatter", "mode": "lines", "x": row["years"], "y": row["value"],
+            "name": f"{row['group']} (n = {row['n']}, {row['events']} events)",
+            "line": {"shape": "hv", "width": 2.4, "color": palette.ink, "dash": DASHES[i % 4]},
+        }
+        for i, row in enumerate(rows)
+    ]  # fmt: skip
+    bands = [
+        {
+            "type": "scatter", "mode": "lines", "x": row["years"], "y": row[edge],
+            "line": {"shape": "hv", "width": 0.8, "color": palette.soft, "dash": DASHES[i % 4]},
+            "hoverinfo": "skip", "showlegend": False,
+        }
+        for i, row in enumerate(rows)
+        for edge in ("low", "high")
+    ]  # fmt: skip
+    layout = _layout(
+        palette,
+        400,
+        legend=_legend(400),
+        margin={"l": 70, "r": 20, "t": 26, "b": 100},
+        xaxis=_axis(palette, "Years since the landmark", rangemode="tozero"),
+        yaxis=_axis(palette, "Share without the event", range=[0, 1.02]),
+    )
+    words = "Kaplan-Meier curves by the level at the landmark; thin lines: 95 % intervals."
+    return (
+        "Worsening by level at the landmark",
+        words,
+        {"data": bands + traces, "layout": layout},
+    )
+
+
+def _explained(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    """Draw explained variance as bars, one per set of predictors."""
+    bars = {
+        "type": "bar", "orientation": "h", "y": [row["name"] for row in rows],
+        "x": [100 * row["value"] for row in rows], "hoverinfo": "x",
+        "marker": {"color": [palette.cord if "cord" in r["name"] else palette.brain
+                             for r in rows]},
+    }  # fmt: skip
+    layout = _layout(
+        palette,
+        110 + 40 * len(rows),
+        showlegend=False,
+        margin={"l": 230, "r": 20, "t": 26, "b": 56},
+        xaxis=_axis(palette, "Variance of the EDSS explained, cross-validated, %"),
+        yaxis={"autorange": "reversed", "fixedrange": True},
+    )
+    words = "Cross-validated share of the variance of the EDSS by set of predictors."
+    return "Explained variance", words, {"data": [bars], "layout": layout}
+
+
 Maker = Callable[[Any, Palette], tuple[str, str, Figure]]
 MAKERS: dict[str, Maker] = {
     "losses": _losses,
@@ -235,4 +290,6 @@ MAKERS: dict[str, Maker] = {
     "slopes": _slopes,
     "separation": _separation,
     "accrual": _accrual,
+    "curves": _curves,
+    "explained": _explained,
 }

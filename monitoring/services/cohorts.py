@@ -2,10 +2,12 @@
 
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q
@@ -13,6 +15,7 @@ from django.utils import timezone
 
 from monitoring.core.cohort.analysis import ANALYSIS_VERSION, analyse
 from monitoring.core.cohort.definition import Definition, definition_from_json
+from monitoring.core.cohort.external import Reference, read_reference
 from monitoring.core.errors import MonitoringError
 from monitoring.models import (
     AuditEntry,
@@ -114,7 +117,12 @@ def analysis_execute(pk: UUID) -> None:
     began = time.monotonic()
     try:
         cohort = cohort_of(analysis.clinic)
-        result = analyse(cohort, definition_from_json(analysis.fields), progress=progress)
+        result = analyse(
+            cohort,
+            definition_from_json(analysis.fields),
+            progress=progress,
+            references=references_loaded(),
+        )
     except MonitoringError as error:
         mine.update(status=status.FAILED, error=str(error), finished_at=timezone.now())
         return
@@ -137,6 +145,12 @@ def analysis_execute(pk: UUID) -> None:
         seconds=round(time.monotonic() - began, 2),
     )
     log.info("cohort_computed", analysis=str(pk), seconds=round(time.monotonic() - began, 1))
+
+
+def references_loaded() -> list[Reference]:
+    """Return the external reference of cord area, if the installation names a file."""
+    named = settings.COHORT_REFERENCE
+    return read_reference(Path(named).read_text()) if named else []
 
 
 def analyses_sweep() -> list[UUID]:

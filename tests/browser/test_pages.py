@@ -96,7 +96,7 @@ ROLE_PAGES = {
         "epochs",
     ],
     "manager": ["runs", "ledger", "audit", "about"],
-    "researcher": ["patient", "about", "audit"],
+    "researcher": ["patient", "cohort", "about", "audit"],
     "admin": ["members", "tokens", "audit", "completeness", "runs", "about"],
 }
 
@@ -128,6 +128,7 @@ def path_of(name: str, places: Places) -> str:
         "review": places.review,
         "ledger": "/ledger/",
         "epochs": "/ledger/epochs/",
+        "cohort": "/cohort/",
         "members": "/administration/members/",
         "tokens": "/administration/tokens/",
         "audit": "/audit/",
@@ -138,6 +139,11 @@ def path_of(name: str, places: Places) -> str:
 def look(page: Page, name: str) -> None:
     """Wait until a page is complete, and keep its picture when a tour was asked for."""
     page.wait_for_load_state("networkidle")
+    if page.url.endswith("/cohort/"):
+        page.wait_for_selector(".cohort-answers", timeout=60_000)
+        page.wait_for_function(
+            "[...document.querySelectorAll('[data-cohort]')].every((f) => f.dataset.ready)"
+        )
     if page.locator("[data-timeline]").count():
         page.wait_for_selector("[data-timeline][data-ready]")
     if TOUR:

@@ -1,7 +1,7 @@
 """The whole analysis of a cohort, room by room, as JSON that says how it was made."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,10 @@ import scipy
 from monitoring.core.cohort.associations import correlation_room
 from monitoring.core.cohort.definition import Definition
 from monitoring.core.cohort.discrimination import discrimination_room
+from monitoring.core.cohort.external import Reference, reference_room
 from monitoring.core.cohort.losses import area_room, loss_room
+from monitoring.core.cohort.methods import methods_paragraph
+from monitoring.core.cohort.paradox import paradox_room
 from monitoring.core.cohort.phenotypes import phenotype_room
 from monitoring.core.cohort.power import power_room
 from monitoring.core.cohort.report import Room, plain, unanswered
@@ -22,9 +25,10 @@ from monitoring.core.cohort.table import (
     PHENOTYPES,
     Cohort,
 )
+from monitoring.core.cohort.verification import verification_room
 from monitoring.core.errors import MonitoringError, NotAssessable
 
-ANALYSIS_VERSION = "cohort-1"
+ANALYSIS_VERSION = "cohort-2"
 """Changes whenever a number of the page may change; stored results of another are not shown."""
 
 SEED = 20_190_820
@@ -42,7 +46,9 @@ def rooms_of() -> tuple[tuple[str, str, Maker], ...]:
         ("correlations", "Brain and cord by EDSS group", _correlations),
         ("slopes", "Brain and cord over time", slopes_room),
         ("discrimination", "EDSS 2–2.5 against 3–3.5", discrimination_room),
+        ("verification", "Divergence before worsening", verification_room),
         ("lesions", "New lesions and loss", lesion_room),
+        ("paradox", "What explains the EDSS", _paradox),
         ("power", "What could have been found", power_room),
         ("phenotypes", "Phenotypes and healthy controls", phenotype_room),
     )
@@ -52,8 +58,16 @@ def _correlations(selected: Selected) -> Room:
     return correlation_room(selected, seed=SEED)
 
 
+def _paradox(selected: Selected) -> Room:
+    return paradox_room(selected, seed=SEED)
+
+
 def analyse(
-    cohort: Cohort, definition: Definition, *, progress: Progress = lambda _percent, _step: None
+    cohort: Cohort,
+    definition: Definition,
+    *,
+    progress: Progress = lambda _percent, _step: None,
+    references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
     """Run every room; one that fails says why, the others stay.
 
@@ -75,7 +89,14 @@ def analyse(
         selected = select(cohort, definition)
     except NotAssessable as error:
         return {**head, "problem": str(error), "rooms": [], "rows": [], "excluded": []}
-    made = rooms_of()
+    made = (
+        *rooms_of(),
+        (
+            "reference",
+            "External reference of cord area",
+            lambda one: reference_room(one, references),
+        ),
+    )
     rooms = []
     for index, (slug, title, maker) in enumerate(made):
         progress(10 + round(85 * index / len(made)), title)
@@ -95,6 +116,7 @@ def analyse(
             for one in selected.excluded
         ],
         "rooms": rooms,
+        "methods": methods_paragraph(selected, versions=head["versions"], seed=SEED),
         "columns": [*ROW_COLUMNS, *COLUMNS],
         "rows": selected_rows(selected),
     }

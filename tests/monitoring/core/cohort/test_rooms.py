@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from monitoring.core.cohort.analysis import analyse
+from monitoring.core.cohort.courses import counting_rows, courses_of
+from monitoring.core.cohort.curves import kaplan_meier, log_rank
 from monitoring.core.cohort.definition import Definition
 from monitoring.core.cohort.joint_slopes import fit_joint_slopes, sums_of
 from monitoring.core.cohort.power import (
@@ -14,10 +16,16 @@ from monitoring.core.cohort.power import (
     findable_difference,
 )
 from monitoring.core.cohort.ranking import area_difference, area_under_curve
+from monitoring.core.cohort.selection import select
 from monitoring.core.cohort.synthetic import NULL, Truth, synthetic_cohort
 from monitoring.core.cohort.table import Long
 from monitoring.core.errors import NotAssessable
 from tests.monitoring.core.test_cohort_statistics import bivariate_groups
+
+TESTED = (
+    "cord-area", "correlations", "discrimination", "slopes", "lesions", "verification",
+    "paradox",
+)  # fmt: skip
 
 
 def rooms_of(cohort, definition=None):
@@ -31,7 +39,7 @@ def planted():
 
 
 def test_every_planted_difference_is_found(planted):
-    for slug in ("cord-area", "correlations", "discrimination", "slopes", "lesions"):
+    for slug in TESTED:
         assert planted[slug]["verdict"] == "supported", planted[slug]["answer"]
     assert "only discriminator" in planted["discrimination"]["answer"]
 
@@ -39,7 +47,7 @@ def test_every_planted_difference_is_found(planted):
 def test_nothing_is_claimed_of_a_null_cohort():
     rooms = rooms_of(synthetic_cohort(NULL, rng=np.random.default_rng(72)))
 
-    for slug in ("cord-area", "correlations", "discrimination", "slopes", "lesions"):
+    for slug in TESTED:
         assert rooms[slug]["verdict"] == "not supported", rooms[slug]["answer"]
     # A negative answer has its figure and its table, as a positive one has.
     assert rooms["discrimination"]["figures"]["separation"]
@@ -61,7 +69,7 @@ def test_what_cannot_be_answered_is_a_sentence_without_a_number(case):
     rooms = rooms_of(cohort)
 
     silent = {
-        "few": ["losses", "cord-area", "correlations", "slopes", "discrimination", "lesions"],
+        "few": ["losses", *TESTED],
         "no controls": ["losses", "phenotypes"],
         "one edss": ["cord-area", "discrimination"],
     }[case]
@@ -69,6 +77,43 @@ def test_what_cannot_be_answered_is_a_sentence_without_a_number(case):
         assert rooms[slug]["verdict"] == "cannot be answered"
         assert rooms[slug]["figures"] == {}
         assert rooms[slug]["answer"].endswith(".")
+
+
+def test_a_statement_counts_only_after_it_was_made():
+    cohort = synthetic_cohort(Truth(), rng=np.random.default_rng(9), patients=100, controls=20)
+    selected = select(cohort, Definition())
+    rows = counting_rows(selected, courses_of(selected), "cdw")
+    origin = {}
+    said = cohort.statements
+    for patient, day, d in zip(said.patient, said.day, said.d, strict=True):
+        if np.isfinite(d):
+            origin.setdefault(patient, day)
+
+    assert rows.is_event.sum() > 5
+    for i in range(rows.patient.size):
+        own = said.patient == rows.patient[i]
+        days = (said.day[own] - origin[rows.patient[i]]) / 365.25
+        known = said.d[own][days <= rows.start[i] + 1e-9]
+        assert rows.d[i] == known[-1]
+        assert rows.stop[i] > rows.start[i]
+    # Nobody goes on after the event.
+    for patient in np.unique(rows.patient):
+        assert not rows.is_event[rows.patient == patient][:-1].any()
+
+
+def test_the_survival_curve_is_the_one_done_by_hand():
+    years = np.array([1.0, 2, 2, 3, 4, 5])
+    is_event = np.array([True, True, False, False, True, False])
+
+    curve = kaplan_meier(years, is_event)
+
+    assert curve.times.tolist() == [0, 1, 2, 4]
+    assert curve.survival == pytest.approx([1, 5 / 6, 5 / 6 * 4 / 5, 5 / 6 * 4 / 5 / 2])
+    assert np.all(curve.low <= curve.survival)
+    assert np.all(curve.survival <= curve.high)
+    # One event at a time without ties: the log-rank test is the score test of Cox.
+    group = np.array([1, 0, 1, 0, 1, 0])
+    assert 0 < log_rank(years, is_event, group).p < 1
 
 
 def test_the_joint_slopes_equal_nlme():
