@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from monitoring.demo.seeding import demo_seed
+from monitoring.demo.stories import CLINICS, Story
 from monitoring.models import AuditEntry, Clinic, CohortAnalysis, CohortDefinition, Patient
 from monitoring.services.clinical import patient_touch
 from monitoring.services.cohorts import analyses_sweep, analysis_execute
@@ -18,7 +20,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def clinic(demo_mode) -> Clinic:  # noqa: F811
+def clinic(demo_mode, monkeypatch) -> Clinic:  # noqa: F811
+    few = {Story.STABLE: 14, Story.PARALLEL: 6, Story.CONTROL: 12}
+    small = (replace(CLINICS[0], patients=few), replace(CLINICS[1], patients={Story.STABLE: 1}))
+    monkeypatch.setattr("monitoring.demo.seeding.CLINICS", small)
     demo_seed(today=TODAY, say=silent)
     return Clinic.objects.get(name__startswith="Vltava")
 
@@ -90,14 +95,15 @@ def test_tables_say_that_they_are_synthetic_and_reading_is_written_down(research
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
 
     assert "synthetic_cohort" in answer["Content-Disposition"]
-    assert len(rows) == 53
+    counts = analysis.result["counts"]
+    assert len(rows) == counts["patients"] + counts["controls"] == 30
     assert {row["synthetic"] for row in rows} == {"yes"}
     assert {row["pseudonym"][0] for row in rows} == {"V"}
     assert [entry.action for entry in AuditEntry.objects.all()] == ["export"]
     whole = json.loads(researcher.get(reverse("cohort_analysis", args=[analysis.pk])).content)
     assert whole["is_synthetic"] is True
     assert whole["versions"]["analysis"] == analysis.analysis_version
-    assert len(whole["rows"]) == 53
+    assert len(whole["rows"]) == len(rows)
 
 
 def test_a_choice_that_contradicts_itself_is_said_and_nothing_is_computed(researcher):
