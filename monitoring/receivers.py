@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from monitoring.models import FirstPassword
 from monitoring.services.clinical import scan_touch
+from monitoring.services.methods import method_pin, verdict_carry
 from monitoring.tasks import divergence_enqueue
 from volumetry.models import VolumetryRun
 from volumetry.signals import run_finished
@@ -20,6 +21,8 @@ def refresh_after_run(sender: type[VolumetryRun], run: VolumetryRun, **_kwargs: 
     """Recompute the divergence of the patient whose scan was measured."""
     scan = getattr(run.image, "scan", None)
     if scan is not None:
+        method_pin(run)
+        verdict_carry(run)
         scan_touch(scan)
         divergence_enqueue(scan.session.visit.patient_id)
 

@@ -10,6 +10,7 @@ from monitoring.views import (
     cohort,
     completeness,
     ledger,
+    methods,
     parameters,
     patients,
     reports,
@@ -39,5 +40,6 @@ urlpatterns = [
     *cohort.urlpatterns,
     *parameters.urlpatterns,
     *completeness.urlpatterns,
+    *methods.urlpatterns,
     *administration.urlpatterns,
 ]

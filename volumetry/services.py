@@ -128,6 +128,22 @@ def run_request(
     return run
 
 
+def run_next(run_id: UUID) -> UUID:
+    """Return the run to measure when the bell rings for one: a more urgent one that waits.
+
+    A scan that was just uploaded goes before changes between scans and before a clinic that is
+    measured once more; a broker's queue knows no such order.
+    """
+    urgent = VolumetryRun.objects.filter(
+        status=Status.QUEUED, before__isnull=True, is_background=False
+    )
+    if urgent.filter(pk=run_id).exists():
+        return run_id
+    if not VolumetryRun.objects.filter(pk=run_id, status=Status.QUEUED).exists():
+        return run_id
+    return urgent.order_by("created_at").values_list("pk", flat=True).first() or run_id
+
+
 def run_claim(run_id: UUID) -> VolumetryRun | None:
     """Take a queued run, or return None because another worker already did."""
     now = timezone.now()

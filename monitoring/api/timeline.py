@@ -106,10 +106,26 @@ class TrendPoint(MeasuredPoint):
     percent_corrected = serializers.FloatField(
         allow_null=True, help_text="With the estimated offset of its epoch removed"
     )
+    normalised_percent = serializers.FloatField(
+        allow_null=True, help_text="Brain: of the patient's one baseline intracranial volume"
+    )
     weight = serializers.FloatField(allow_null=True, help_text="How much the model counted it")
     is_usable = serializers.BooleanField()
     is_outlier = serializers.BooleanField()
     days_after_relapse = serializers.IntegerField(allow_null=True)
+
+
+class Intracranial(records.Json):
+    """The one intracranial volume by which all brain volumes of the patient are divided."""
+
+    scan = serializers.UUIDField(source="scan_id")
+    run = serializers.UUIDField(source="run_id")
+    date = serializers.DateField(source="when")
+    value = serializers.FloatField(source="value_mm3", help_text="mm3")
+    standard_error = serializers.FloatField(source="standard_error_mm3", allow_null=True)
+    method = serializers.CharField()
+    method_version = serializers.CharField(source="version")
+    is_confirmed = serializers.BooleanField(help_text="A reader accepted the scan")
 
 
 class MeasuredChange(records.Json):
@@ -269,6 +285,7 @@ class TimelineRecord(records.Json):
     points = TrendPoint(many=True)
     other_points = MeasuredPoint(many=True)
     changes = MeasuredChange(many=True)
+    baseline_intracranial = Intracranial(source="intracranial", allow_null=True)
     scans = TimelineScan(many=True)
     edss = TimelineEdss(many=True)
     relapses = records.RelapseRecord(many=True)

@@ -3,6 +3,7 @@
 from monitoring.models.audit import AuditEntry
 from monitoring.models.cohorts import CohortAnalysis, CohortDefinition
 from monitoring.models.findings import DivergenceEstimate, Flag, Level, Review
+from monitoring.models.methods import MethodChoice, Slot
 from monitoring.models.parameters import (
     ParameterAdoption,
     ParameterProposal,
@@ -62,6 +63,7 @@ __all__ = [
     "LesionCount",
     "Level",
     "Membership",
+    "MethodChoice",
     "ParameterAdoption",
     "ParameterProposal",
     "ParameterSet",
@@ -76,6 +78,7 @@ __all__ = [
     "ScannerEpoch",
     "Sequence",
     "Sex",
+    "Slot",
     "Treatment",
     "UploadDraft",
     "Visit",

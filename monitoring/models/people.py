@@ -48,6 +48,7 @@ class Grant(models.TextChoices):
     PARAMETERS_READ = "parameters_read", "see the divergence model's parameters"
     PARAMETERS_ACT = "parameters_act", "propose and adopt parameter sets"
     COMPLETENESS_READ = "completeness_read", "see how complete the record is"
+    METHODS = "methods", "measure a clinic again and switch its method version"
     ADMINISTER = "administer", "manage members and tokens, read the audit trail"
 
 
@@ -101,6 +102,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
             Grant.REGISTRY_READ,
             Grant.PARAMETERS_READ,
             Grant.PARAMETERS_ACT,
+            Grant.METHODS,
         }
     ),
     Role.RESEARCHER: frozenset(
@@ -114,7 +116,13 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
         }
     ),
     Role.ADMINISTRATOR: frozenset(
-        {Grant.COMPLETENESS_READ, Grant.RUN_READ, Grant.PARAMETERS_READ, Grant.ADMINISTER}
+        {
+            Grant.COMPLETENESS_READ,
+            Grant.RUN_READ,
+            Grant.PARAMETERS_READ,
+            Grant.METHODS,
+            Grant.ADMINISTER,
+        }
     ),
 }
 

@@ -20,6 +20,7 @@ from django.db.models import (
 
 from monitoring.core.quality import observation_quality
 from monitoring.models import Clinic, Grant, Review, Scan, Scanner, ScannerEpoch
+from monitoring.selectors.methods import active_methods, not_followed, run_counts
 from monitoring.selectors.observations import effective_epoch
 from monitoring.selectors.runs import REGION_WORDS, RunCard, run_card, run_region
 from monitoring.selectors.uploads import sides_in_words
@@ -100,7 +101,9 @@ def ledger_scans(actor: "Actor", clinic: Clinic, *, wanted: LedgerFilter) -> Que
         scans = scans.filter(session__visit__date__gte=wanted.since)
     if wanted.until:
         scans = scans.filter(session__visit__date__lte=wanted.until)
-    return _sorted(_by_verdict(scans.annotate(**_newest_runs()), wanted.verdict), wanted.sort)
+    return _sorted(
+        _by_verdict(scans.annotate(**_newest_runs(clinic)), wanted.verdict), wanted.sort
+    )
 
 
 def _measured() -> QuerySet[VolumetryRun]:
@@ -110,13 +113,12 @@ def _measured() -> QuerySet[VolumetryRun]:
     ).order_by("-finished_at", "-pk")
 
 
-def _newest_runs() -> dict[str, Subquery]:
-    """Return, per region, the newest run of a scan as an annotation."""
+def _newest_runs(clinic: Clinic) -> dict[str, Subquery]:
+    """Return, per region, the newest run of a scan that counts, as an annotation."""
+    counting = _measured().exclude(not_followed(clinic))
     return {
         f"{region}_run": Subquery(
-            _measured()
-            .filter(image=OuterRef("image"), method__contains=region)
-            .values("pk")[:1],
+            counting.filter(image=OuterRef("image"), method__contains=region).values("pk")[:1],
             output_field=UUIDField(),
         )
         for region in REGION_WORDS
@@ -183,13 +185,20 @@ def ledger_rows(scans: Iterable[Scan] | QuerySet[Scan]) -> list[LedgerRow]:
         )
     }
     runs: dict[UUID, list[VolumetryRun]] = {}
+    images = {scan.image_id: scan.image for scan in known.values()}
+    active = {
+        clinic: active_methods(clinic) for clinic in {s.clinic_id for s in known.values()}
+    }
+    clinic_of = {scan.image_id: scan.clinic_id for scan in known.values()}
     for run in (
         VolumetryRun.objects.exclude(status=Status.CANCELLED)
         .filter(image__scan__in=ids, before__isnull=True)
         .order_by("created_at")
         .prefetch_related("measurements", "quality", "reviews__reviewer")
     ):
-        runs.setdefault(run.image_id, []).append(run)
+        run.image = images[run.image_id]
+        if run.is_active or run_counts(run, active[clinic_of[run.image_id]]):
+            runs.setdefault(run.image_id, []).append(run)
     return [_row(known[pk], runs.get(known[pk].image_id, [])) for pk in ids if pk in known]
 
 

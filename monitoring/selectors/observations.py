@@ -15,6 +15,7 @@ from monitoring.core.comparability import CordCandidate, CordChoice, choose_cord
 from monitoring.core.quality import observation_quality
 from monitoring.core.types import ClinicalEvent, EventKind, Observation, Quality, Region
 from monitoring.models import Patient, Review, Scan, ScannerEpoch
+from monitoring.selectors.methods import Active, active_methods, run_counts
 from volumetry.core.types import LandmarkKind, Quantity, Structure
 from volumetry.models import Measurement, Outcome, Status, VolumetryRun
 
@@ -72,8 +73,12 @@ class Point:
         return self.quality is None
 
 
-def patient_scans(patient: Patient) -> list[Scan]:
-    """Return a patient's scans with all that `point_list` reads, in few queries."""
+def patient_scans(patient: Patient, *, active: Active | None = None) -> list[Scan]:
+    """Return a patient's scans with all that `point_list` reads, in few queries.
+
+    Of the runs only those of the method and version that the clinic follows (``active``, when
+    the caller has read it already).
+    """
     finished = (
         VolumetryRun.objects.filter(
             status=Status.SUCCEEDED,
@@ -92,7 +97,7 @@ def patient_scans(patient: Patient) -> list[Scan]:
             Prefetch("reviews", queryset=Review.objects.select_related("reviewer")),
         )
     )
-    return list(
+    scans = list(
         Scan.objects.filter(session__visit__patient=patient)
         .select_related(
             "session__visit", "image", "epoch__scanner", "epoch__merged_into__scanner"
@@ -100,6 +105,11 @@ def patient_scans(patient: Patient) -> list[Scan]:
         .prefetch_related(Prefetch("image__runs", queryset=finished, to_attr=FINISHED))
         .order_by("session__visit__date", "created_at")
     )
+    active = active_methods(patient.clinic_id) if active is None else active
+    for scan in scans:
+        counting = [run for run in finished_runs(scan) if run_counts(run, active)]
+        setattr(scan.image, FINISHED, counting)
+    return scans
 
 
 def finished_runs(scan: Scan) -> list[VolumetryRun]:

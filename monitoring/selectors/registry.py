@@ -24,6 +24,7 @@ from monitoring.models import (
     Visit,
 )
 from monitoring.models.base import ClinicalFact
+from monitoring.selectors.methods import active_methods, run_counts
 from monitoring.selectors.observations import FINISHED, Point, point_list
 from monitoring.selectors.timelines import Z95
 from volumetry.models import Measurement, Outcome, Status, VolumetryRun
@@ -144,8 +145,17 @@ def measurements_of_scans(
     """
     rows: list[MeasurementRow] = []
     gone: list[Tombstone] = []
+    followed = {clinic: active_methods(clinic) for clinic in {s.clinic_id for s in scans}}
     for scan in scans:
-        counting, replaced = _runs_that_count(getattr(scan.image, ENDED))
+        active = followed[scan.clinic_id]
+        ended = getattr(scan.image, ENDED)
+        counting, replaced = _runs_that_count(r for r in ended if run_counts(r, active))
+        gone.extend(
+            Tombstone(id=row_id, deleted_at=scan.updated_at)
+            for run in ended
+            if not run_counts(run, active)
+            for row_id in _ids_of(run)
+        )
         setattr(scan.image, FINISHED, [run for run in counting if _was_measured(run)])
         rows.extend(_row_of_point(scan, point) for point in point_list([scan]))
         rows.extend(_row_of_nothing(scan, run) for run in counting if _lacks_number(run))

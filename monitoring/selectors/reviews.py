@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from monitoring.models import Clinic, Grant, Review, Scan
+from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import Point, patient_scans, point_list
 from monitoring.selectors.runs import (
     EARLIER,
@@ -51,9 +52,10 @@ def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
         image=OuterRef("image"),
         method=OuterRef("method"),
     )
+    left_out = not_followed(clinic)
     newer = same.filter(
         status=Status.SUCCEEDED, outcome__in=JUDGED, finished_at__gt=OuterRef("finished_at")
-    )
+    ).exclude(left_out)
     checks = QualityResult.objects.filter(run=OuterRef("pk"))
     failed = checks.filter(verdict="fail")
     doubted = checks.filter(Q(verdict="fail") | Q(verdict="warn", name__in=DOUBTS))
@@ -63,6 +65,7 @@ def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
         )
         .exclude(Exists(Review.objects.filter(run=OuterRef("pk"))))
         .exclude(Exists(newer))
+        .exclude(left_out)
         .exclude(Q(before__isnull=False) & ~Exists(doubted))
         .exclude(Q(outcome=Outcome.NEEDS_LANDMARK) & Exists(same.filter(status__in=ACTIVE)))
         .annotate(

@@ -35,8 +35,8 @@ def volumes_table(timeline: Timeline) -> Table:
         empty="No usable volumes yet.",
         columns=(
             "date", "region", "structure", "value", "unit", "standard error",
-            "percent of first", "95 % low", "95 % high", "quality", "review", "reader",
-            "weight", "scanner epoch", "method", "version",
+            "percent of first", "95 % low", "95 % high", "% of intracranial", "quality",
+            "review", "reader", "weight", "scanner epoch", "method", "version",
         ),
         rows=tuple(_volume_row(point) for point in points),
         struck=frozenset(i for i, point in enumerate(points) if point.is_rejected),
@@ -53,6 +53,7 @@ def _volume_row(point: TimelinePoint) -> tuple[Cell, ...]:
         point.when.isoformat(), point.region.value, point.structure, _round(point.value, 2),
         point.unit, _round(point.standard_error, 2), _round(point.percent, 2),
         _round(point.percent_low, 2), _round(point.percent_high, 2),
+        _round(point.normalised_percent, 2),
         point.quality.value if point.quality else "not used", review, point.reader,
         _round(point.weight, 2), point.epoch_label, point.method, point.version,
     )  # fmt: skip

@@ -28,6 +28,8 @@ from monitoring.models import (
 from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
 from monitoring.selectors.changes import Change, NotCompared, change_list
 from monitoring.selectors.divergence import estimate_latest
+from monitoring.selectors.methods import active_methods, measured_differently, run_counts
+from monitoring.selectors.normalisation import BaselineIntracranial, baseline_intracranial
 from monitoring.selectors.observations import (
     Point,
     cord_choice,
@@ -69,6 +71,7 @@ class TimelinePoint:
     percent_low: float | None
     percent_high: float | None
     percent_corrected: float | None
+    normalised_percent: float | None
     quality: Quality | None
     verdict: str
     verdict_reason: str
@@ -168,6 +171,7 @@ class Timeline:
     points: tuple[TimelinePoint, ...]
     other_points: tuple[Point, ...]
     changes: tuple[Change, ...]
+    intracranial: BaselineIntracranial | None
     scans: tuple[TimelineScan, ...]
     edss: tuple[EdssStep, ...]
     relapses: tuple[Relapse, ...]
@@ -249,20 +253,22 @@ def patient_timeline(actor: "Actor", pk: UUID, *, today: date | None = None) -> 
 
 def timeline_of(patient: Patient, *, today: date) -> Timeline:
     """Return the course of a patient whom the caller may read."""
-    scans = patient_scans(patient)
+    active = active_methods(patient.clinic_id)
+    scans = patient_scans(patient, active=active)
     every = point_list(scans)
     relapses = tuple(patient.relapses.current())
     treatments = tuple(patient.treatments.current())
     estimate = estimate_latest(patient)
     payload = estimate.payload if estimate else {}
     now = payload.get("now", {})
-    points = _points([p for p in every if p.is_trend], now, relapses)
+    skull = baseline_intracranial(every)
+    points = _points([p for p in every if p.is_trend], now, relapses, skull)
     changes = _scanner_changes(points)
-    runs = list(
-        VolumetryRun.objects.filter(image__in=[scan.image_id for scan in scans]).order_by(
-            "created_at"
-        )
-    )
+    images = {scan.image_id: scan.image for scan in scans}
+    all_runs = list(VolumetryRun.objects.filter(image__in=images).order_by("created_at"))
+    for run in all_runs:
+        run.image = images[run.image_id]
+    runs = [run for run in all_runs if run_counts(run, active)]
     direct, left = change_list(scans, every, runs)
     in_force = set_in_force(patient.clinic_id)
     edss = _edss(patient, relapses)
@@ -274,6 +280,7 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         points=points,
         other_points=tuple(p for p in every if not p.is_trend),
         changes=direct,
+        intracranial=skull,
         scans=_scans(scans, points, runs, direct, left),
         edss=edss,
         relapses=relapses,
@@ -289,7 +296,10 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         cord_reason=choice.reason if choice else "",
         now=now,
         history=tuple(payload.get("history", ())),
-        notes=_notes(now, every),
+        notes=(
+            *measured_differently(all_runs, active),
+            *_notes(now, every),
+        ),
         flags=tuple(
             patient.flags.select_related("acknowledged_by", "estimate").defer(
                 "estimate__payload"
@@ -326,7 +336,10 @@ def days_after(day: date, onsets: Iterable[date]) -> int | None:
 
 
 def _points(
-    trend: Sequence[Point], now: Mapping[str, Any], relapses: Sequence[Relapse]
+    trend: Sequence[Point],
+    now: Mapping[str, Any],
+    relapses: Sequence[Relapse],
+    skull: BaselineIntracranial | None,
 ) -> tuple[TimelinePoint, ...]:
     """Bring the trend's values to percent of the patient's own first usable value."""
     baseline: dict[Region, float] = {}
@@ -344,13 +357,18 @@ def _points(
             baseline.get(point.region),
             counted.get((str(point.run_id), point.region.value), {}),
             days_after(point.when, onsets),
+            skull,
         )
         for point in trend
     )
 
 
 def _point(
-    point: Point, baseline: float | None, row: Mapping[str, Any], relapse_days: int | None
+    point: Point,
+    baseline: float | None,
+    row: Mapping[str, Any],
+    relapse_days: int | None,
+    skull: BaselineIntracranial | None,
 ) -> TimelinePoint:
     """Return one point of the trend."""
 
@@ -368,6 +386,11 @@ def _point(
         percent_low=percent(point.value - margin if margin is not None else None),
         percent_high=percent(point.value + margin if margin is not None else None),
         percent_corrected=percent(row.get("value_corrected")),
+        normalised_percent=(
+            skull.percent_of(value_mm3=point.value, method=point.method, version=point.version)
+            if skull and point.region is Region.BRAIN
+            else None
+        ),
         quality=point.quality,
         verdict=point.verdict,
         verdict_reason=point.verdict_reason,

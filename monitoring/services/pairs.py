@@ -5,13 +5,16 @@ from uuid import UUID
 from django.db import transaction
 
 from monitoring.core.types import Region
-from monitoring.models import Patient
+from monitoring.models import Patient, Slot
 from monitoring.selectors.changes import change_plan
+from monitoring.selectors.methods import active_methods
 from monitoring.selectors.observations import patient_scans, point_list
 from monitoring.selectors.runs import CHANGE_METHODS
 from volumetry.engines.registry import PAIR_METHODS
 from volumetry.models import VolumetryRun
 from volumetry.services import run_request
+
+SLOTS = {Region.BRAIN: Slot.BRAIN_CHANGE, Region.CORD: Slot.CORD_CHANGE}
 
 
 @transaction.atomic
@@ -34,6 +37,7 @@ def pairs_ensure(patient_id: UUID, *, is_background: bool = False) -> list[Volum
             image__in=images.values(), before__isnull=False
         ).values_list("image_id", "before_id", "method", "method_version")
     )
+    active = active_methods(patient.clinic_id)
     requested = []
     for region in Region:
         name = CHANGE_METHODS[region.value]
@@ -43,7 +47,9 @@ def pairs_ensure(patient_id: UUID, *, is_background: bool = False) -> list[Volum
         pairs, _ = change_plan(scans, points, region)
         for pair in pairs:
             before, after = images[pair.before], images[pair.after]
-            if (after.pk, before.pk, name, method.version) not in asked:
+            # What the followed version measured is repeated only when somebody asks.
+            versions = {method.version, active.get(SLOTS[region], ("", ""))[1]}
+            if not any((after.pk, before.pk, name, version) in asked for version in versions):
                 requested.append(
                     run_request(
                         image=after, before=before, method=name, is_background=is_background

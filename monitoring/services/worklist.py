@@ -15,6 +15,7 @@ from monitoring.models import (
     Phenotype,
 )
 from monitoring.selectors.divergence import estimate_latest
+from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import (
     Point,
     finished_runs,
@@ -75,7 +76,9 @@ def _failed(patient: Patient, last_scan_on: date | None) -> int:
     except on the day when somebody may still repeat the scan. Two scans that do not pair are
     routine too.
     """
-    of_patient = VolumetryRun.objects.filter(image__scan__session__visit__patient=patient)
+    of_patient = VolumetryRun.objects.filter(
+        image__scan__session__visit__patient=patient
+    ).exclude(not_followed(patient.clinic))
     newest: dict[tuple[Any, str, Any], tuple[str, str, date]] = {}
     for image, method, before, status, outcome, day in of_patient.order_by(
         "created_at"

@@ -242,7 +242,7 @@ def test_a_rejected_row_is_struck(patient: Patient, bob: User) -> None:
     Review.objects.create(run_id=run, verdict="rejected", reason="level", reviewer=bob)
     table = volumes_table(timeline_of(patient, today=TODAY))
     struck = [table.rows[index] for index in table.struck]
-    assert [(row[0], row[10]) for row in struck] == [("2018-03-01", "rejected: Level is wrong")]
+    assert [(row[0], row[11]) for row in struck] == [("2018-03-01", "rejected: Level is wrong")]
 
 
 def test_the_history_ends_with_the_stored_statement(patient: Patient) -> None:

@@ -177,6 +177,15 @@ PAGES: dict[str, Row] = {
         passes=(302,),
         unaudited="its set is in force already",
     ),
+    # Method versions
+    "method_list": Row(Kind.CLINIC, "DA"),
+    "method_progress": Row(Kind.CLINIC, "DA", unaudited=STATE),
+    "method_remeasure": Row(
+        Kind.CLINIC, "DA", "post", passes=(302,), unaudited="refused: names no method"
+    ),
+    "method_switch": Row(
+        Kind.CLINIC, "DA", "post", passes=(302,), unaudited="refused: names no version"
+    ),
     # Administration
     "completeness": Row(Kind.CLINIC, "NTDSA"),
     "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),

@@ -37,6 +37,7 @@ def test_these_models_are_append_only():
         "Measurement",
         "ParameterAdoption",
         "ParameterSet",
+        "MethodChoice",
         "QualityResult",
         "Review",
     }

@@ -17,6 +17,7 @@ from monitoring.models import (
     DivergenceEstimate,
     Flag,
     Membership,
+    MethodChoice,
     ParameterAdoption,
     ParameterProposal,
     ParameterSet,
@@ -24,6 +25,7 @@ from monitoring.models import (
     Relapse,
     Role,
     Scan,
+    Slot,
     UploadDraft,
 )
 from monitoring.services.people import token_create, token_revoke
@@ -70,6 +72,9 @@ def world_make() -> World:
     run = run_make(scan, "neuraxis-brain", measures={("brain_parenchyma", "volume"): 1.1e6})
     picture = RunFile(run=run, name="overlay.png")
     picture.file.save("overlay.png", ContentFile(b"\x89PNG"), save=True)
+    MethodChoice.objects.create(
+        clinic=clinic, slot=Slot.BRAIN, method=run.method, version=run.method_version
+    )
     estimate = DivergenceEstimate.objects.create(
         patient=patient,
         policy_version="cpb-1",
