@@ -160,7 +160,7 @@ def test_a_page_of_a_patient_is_made_in_few_queries(
     as_alice: Client, patient: Patient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     page(as_alice, detail(patient))
-    with django_assert_max_num_queries(38):
+    with django_assert_max_num_queries(39):
         page(as_alice, detail(patient))
 
 
