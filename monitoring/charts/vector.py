@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from monitoring.charts.canvas import Figure
 from monitoring.charts.symbols import STROKES, symbol_path
 
-WIDTH_PX, HEIGHT_PX = 860, 560  # in a column of 182 mm a word of 12 px is 7.2 pt
+WIDTH_PX, HEIGHT_PX = 860, 510  # in a column of 186 mm a word of 12 px is 7.4 pt
 MOST_YEARS = 14
 FONT = "DejaVu Sans, system-ui, sans-serif"
 ANCHORS = {"left": "start", "center": "middle", "right": "end"}
