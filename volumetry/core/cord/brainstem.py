@@ -24,7 +24,9 @@ LEAP_OVER_MM = 5.0
 PONS_HEIGHT_MM = 10.0
 CHORD_BELOW_MM = 10.0
 CHORD_ABOVE_MM = 6.0
-MIN_BELOW_TOP_MM = 25.0
+BELOW_TOP_MM = (25.0, 16.0, 9.0)
+"""Where the ventral profile may begin below the cord's upper end: where roots or vessels lie
+against the cord its edge is lost, and the next place is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,26 @@ class Junction:
 
 def junction_propose(grid: Grid, traced: Trace, profile: Profile) -> Junction | None:
     """Look for the notch above the cord; None when the scan shows no pons."""
-    frame = _upper_frame(grid, profile)
-    heights = np.arange(0.0, SEARCH_ABOVE_MM, STEP_MM)
-    forward = np.arange(-BACK_MM, FRONT_MM, STEP_MM)
-    plane = _midline_plane(grid, frame, heights, forward) * traced.polarity
     threshold = _threshold(traced, profile)
-    edge = _ventral_profile(plane, forward, threshold)
-    notch = _notch(heights, edge)
-    if notch is None:
-        return None
-    row, leap, depth = notch
-    origin, up, front, _ = frame
-    point = origin + heights[row] * up + edge[row] * front
-    return Junction(point, leap, depth)
+    for below_mm in BELOW_TOP_MM:
+        frame = _upper_frame(grid, profile, below_mm=below_mm)
+        heights = np.arange(0.0, SEARCH_ABOVE_MM, STEP_MM)
+        forward = np.arange(-BACK_MM, FRONT_MM, STEP_MM)
+        plane = _midline_plane(grid, frame, heights, forward) * traced.polarity
+        edge = _ventral_profile(plane, forward, threshold)
+        notch = _notch(heights, edge)
+        if notch is not None:
+            row, leap, depth = notch
+            origin, up, front, _ = frame
+            point = origin + heights[row] * up + edge[row] * front
+            return Junction(point, leap, depth)
+    return None
 
 
-def _upper_frame(grid: Grid, profile: Profile) -> tuple[Array, Array, Array, Array]:
-    """Origin 25 mm below the cord's upper end, and up, front and right axes.
+def _upper_frame(
+    grid: Grid, profile: Profile, *, below_mm: float
+) -> tuple[Array, Array, Array, Array]:
+    """Origin below the cord's upper end, and up, front and right axes.
 
     Up follows the scan's own axis leaned in the left-right direction as the upper cord is:
     the head's midline plane continues that of the upper neck.
@@ -69,7 +74,7 @@ def _upper_frame(grid: Grid, profile: Profile) -> tuple[Array, Array, Array, Arr
     scaled = voxels * grid.spacing_mm
     lean = float(np.clip(np.polyfit(scaled[:, 2], scaled[:, 0], 1)[0], -0.3, 0.3))
     right, front, up = grid.axes.T
-    start = int(np.argmin(np.abs(sections.position_mm - MIN_BELOW_TOP_MM)))
+    start = int(np.argmin(np.abs(sections.position_mm - below_mm)))
     up_leaned = up + lean * right
     up_leaned /= np.linalg.norm(up_leaned)
     across = np.cross(front, up_leaned)
