@@ -36,6 +36,8 @@ SETTLED_MM = 0.002
 """Mean shift of the edge in one round (0.1 % of the area) below which matching ends,
 when the blur has settled too."""
 SETTLED_MM2 = 0.005
+SECTOR_SHARE = 0.4
+"""How much of a sector's own ring is drawn; the rest is the median around the cord."""
 MAX_SHIFT_MM = 1.2
 """Largest difference between the measured and the matched edge that is believed."""
 
@@ -124,17 +126,21 @@ class _Blur:
 
 
 def _free(rim: Rim, edge: Edge, sigma: Array, ring: Array) -> Array:
-    """Which parameters are matched; where slices are thick the sharp directions lead.
+    """Prepare the ring that is drawn (in place) and say which of its parameters are matched.
 
-    Across thick sagittal slices the levels of cord and fluid cannot be seen: there the levels
-    of the directions within the slices are put in, and kept.
+    Usually none: a single sector's levels and width hang together, and matching them follows
+    noise and anatomy (on a reposed head it scattered the area by 1.7 instead of 0.4 %). Across
+    thick sagittal slices the levels of cord and fluid cannot be seen: there the levels of the
+    directions within the slices are put in, and the rest is matched.
     """
-    free = np.ones_like(ring)
     group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
     spread = sigma.mean(axis=0)[group]
     is_blurred = spread > 1.5 * spread.min()
     if not is_blurred.any() or is_blurred.all():
-        return free
+        usual = np.median(ring, axis=1, keepdims=True)
+        ring[:] = usual + SECTOR_SHARE * (ring - usual)
+        return np.zeros_like(ring)
+    free = np.ones_like(ring)
     rows = np.clip(np.rint(rim.middles).astype(int), 0, rim.count - 1)
     inside, outside = edge.inside[rows][:, group], edge.outside[rows][:, group]
     step = inside - outside
