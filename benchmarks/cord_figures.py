@@ -34,7 +34,7 @@ def rows_read(text: str) -> list[tuple[str, float, float, float]]:
     rows = []
     for match in filter(None, map(ROW.match, part[0].splitlines())):
         mean, worst = float(match["mean"]), float(match["worst"])
-        rows.append((match["name"], mean, min(mean, worst), max(mean, worst)))
+        rows.append((match["name"].replace("²", "2"), mean, min(mean, worst), max(mean, worst)))
     for match in filter(None, map(SAGITTAL.match, part[-1].splitlines())):
         name = match["name"].replace("T2, ", "T2, sagittal 3 mm, ")
         rows.append((name, float(match["mean"]), float(match["low"]), float(match["high"])))
