@@ -17,8 +17,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.volumetry.phantoms.heads import (
+    LATERAL_VENTRICLES,
     LabelledHead,
     atrophy_field,
     contrast_random,
@@ -71,16 +73,27 @@ def visits(data: Path, numbers: list[str], seed: int) -> None:
     print(f"| mean abs | {means} | |\n| worst | {worst} | |")
 
 
+def ventricles_change(head: LabelledHead, moved: NDArray[np.float32]) -> float:
+    """Return the true percent change of the lateral ventricles under a displacement."""
+    inside = np.isin(head.labels, LATERAL_VENTRICLES)
+    slopes = [[slope[inside] for slope in np.gradient(u)] for u in moved]
+    jacobian = np.moveaxis(np.array(slopes), -1, 0) + np.eye(3)
+    return float(100 * (np.linalg.det(jacobian).mean() - 1))
+
+
 def pairs(data: Path, number: str, seed: int, wanted: list[float]) -> None:
-    print("\n| true % | boundary shift | first to second | second to first | CPU s |")
-    print("|---|---|---|---|---|")
+    print(f"\nMap {number}, seed {seed}:\n")
+    print("| true % | boundary shift | first to second | second to first | ventricles true % "
+          "| walls | independent | CPU s |")  # fmt: skip
+    print("|---" * 8 + "|")
     head = head_of(data, number)
     means = contrast_random(np.random.default_rng(seed))
     first = head_draw(head, seed=seed, means=means)
     for step, percent in enumerate(wanted, start=1):
-        moved, achieved = (None, 0.0)
+        moved, achieved, wider = (None, 0.0, 0.0)
         if percent:
             moved, achieved = atrophy_field(head, percent=percent, seed=seed)
+            wider = ventricles_change(head, moved)
         second = head_draw(head, seed=seed + step, means=means, moved=moved)
         started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +105,9 @@ def pairs(data: Path, number: str, seed: int, wanted: list[float]) -> None:
         numbers = result.provenance.parameters
         print(
             f"| {achieved:.2f} | {result.measures[0].value:+.3f} | "
-            f"{numbers['percent_forward']} | {numbers['percent_backward']} | {seconds:.0f} |",
+            f"{numbers['percent_forward']} | {numbers['percent_backward']} | {wider:+.2f} | "
+            f"{result.measures[1].value:+.2f} | {numbers['ventricles_percent_independent']} | "
+            f"{seconds:.0f} |",
             flush=True,
         )
 
@@ -102,13 +117,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--maps", nargs="*", default=list(MAPS))
-    parser.add_argument("--pairs", default="")
+    parser.add_argument("--pairs", nargs="*", default=[])
     parser.add_argument("--percents", nargs="*", type=float, default=[0.0, -0.5, -1.0, -2.0])
     options = parser.parse_args()
     if options.maps:
         visits(options.data, options.maps, options.seed)
-    if options.pairs:
-        pairs(options.data, options.pairs, options.seed, options.percents)
+    for number in options.pairs:
+        pairs(options.data, number, options.seed, options.percents)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"\nPeak memory {peak:.2f} GB, one thread.")
 
