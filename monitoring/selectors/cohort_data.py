@@ -2,7 +2,8 @@
 
 A clinic of 20,000 patients has 400,000 runs: nothing here makes an object per row. Which number
 counts is decided as for one patient (`selectors.observations`): the newest run per scan and
-method, without what a reader rejected and what waits for a reader.
+method in the version that the clinic follows, without changes between two scans, what a reader
+rejected and what waits for a reader.
 """
 
 import hashlib
@@ -44,6 +45,7 @@ from monitoring.models import (
     Sequence,
     Sex,
 )
+from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import CORD_LEVELS
 from volumetry.core.types import Quantity, Structure
 from volumetry.models import Measurement, Outcome, QualityResult, Status, VolumetryRun
@@ -142,15 +144,17 @@ def _edss(clinic: Clinic, index: dict[UUID, int]) -> tuple[Long, Any]:
 def _readings(
     clinic: Clinic, index: dict[UUID, int]
 ) -> tuple[Readings, tuple[Kind, ...], list[ScannerEpoch]]:
-    """Return the usable numbers of every run that counts."""
+    """Return the usable numbers of every run of the versions that the clinic follows."""
     unusable = _unusable_runs(clinic)
     names = dict(Sequence.choices)
     runs = (
         VolumetryRun.objects.filter(
             image__scan__clinic=clinic,
+            before__isnull=True,
             status=Status.SUCCEEDED,
             outcome__in=[Outcome.OK, Outcome.NEEDS_LANDMARK],
         )
+        .exclude(not_followed(clinic))
         .order_by("finished_at")
         .values_list(
             "pk",

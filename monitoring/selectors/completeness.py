@@ -96,7 +96,10 @@ def _patients(clinics: QuerySet[Clinic]) -> tuple[Share, ...]:
 def _marked_scans(clinics: QuerySet[Clinic]) -> QuerySet[Scan]:
     """Return scans with a mark for each step that they came through."""
     measured = VolumetryRun.objects.filter(
-        image=OuterRef("image"), status=Status.SUCCEEDED, outcome=Outcome.OK
+        image=OuterRef("image"),
+        before__isnull=True,
+        status=Status.SUCCEEDED,
+        outcome=Outcome.OK,
     )
     latest = Review.objects.filter(run=OuterRef("pk")).order_by("-created_at", "-id")
     failed = QualityResult.objects.filter(run=OuterRef("pk"), verdict="fail")

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
 
 from monitoring.models import AuditEntry, Clinic, MethodChoice, Patient, Review, Role, Slot
+from monitoring.selectors.cohort_data import cohort_of
 from monitoring.selectors.methods import (
     active_methods,
     method_states,
@@ -164,6 +165,18 @@ def test_a_new_version_measures_beside_the_old_one(vltava, patient, manager, eng
     assert state.sd_percent == pytest.approx(0.0, abs=1e-9)
     assert versions(patient) == [OLD, OLD, OLD]
     assert {str(request.contrast) for request in engine.requests} == {"t1"}
+
+
+def test_the_cohort_reads_the_followed_version_alone(vltava, patient, manager):
+    remeasure(manager, vltava)
+    measure_waiting()
+
+    cohort = cohort_of(vltava)
+    assert [kind.version for kind in cohort.kinds] == [OLD]
+    assert len(cohort.readings.day) == len(DAYS)
+
+    switch(manager, vltava, NEW)
+    assert [kind.version for kind in cohort_of(vltava).kinds] == [NEW]
 
 
 def test_the_switch_moves_every_point_at_once_and_back(vltava, patient, manager):

@@ -17,7 +17,7 @@ MAX_SCATTER_PERCENT = (4.0, 8.0)
 """Area against its own smooth course: warn, fail. Cords change slowly along their length; a
 contour that leaks to the dura jumps."""
 CLEAR_NOTCH_MM = 2.0
-SIDE_BIAS_WORDS = "0 to 4 % low"
+SIDE_BIAS_WORDS = "between 4 % low and 1 % high"
 """Drawn cords of 3 x 1 x 1 mm, all slice phases (docs/cord.md)."""
 
 
