@@ -170,6 +170,8 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
     VolumetryError
         If a stored image cannot be read, or the method is gone: permanent, in words.
     """
+    if not all(stored.file for stored in (run.image, run.before) if stored):
+        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
     known = METHODS if run.before is None else PAIR_METHODS
     if run.method not in known:
         raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
@@ -194,8 +196,6 @@ def _image_of(stored: SourceImage, *, method: str) -> ScanImage:
     Where it could not be removed from the file, the cord is measured on the rear of the body
     alone; other methods read the file as it is, and their pictures are not stored.
     """
-    if not stored.file:
-        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
     face_remove(stored)
     image = image_load(Path(stored.file.path))
     if stored.face == Face.KEPT and method in CORD_METHODS:
