@@ -1,6 +1,6 @@
 """Measure the brain engine on synthetic heads of known truth and print the tables.
 
-    python benchmarks/brain_report.py --data FOLDER [--seed 101] [--maps 02 05 ...] [--pairs 13]
+    python -m benchmarks.brain_report --data FOLDER [--seed 101] [--maps 02 05 ...] [--pairs 13]
 
 One line per head as it is done, then means. The heads are drawn by the test phantoms (which
 share no code with the engine) from the label maps under FOLDER/label_maps. Seeds below 100

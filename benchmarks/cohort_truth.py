@@ -1,7 +1,7 @@
 # ruff: noqa: PERF401 - one line per kind of effect reads best
 """Measure whether the cohort analyses recover what was planted, and leave a null cohort alone.
 
-OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/cohort_truth.py --seeds 20 --first 5000
+OMP_NUM_THREADS=1 python -m benchmarks.cohort_truth --seeds 20 --first 5000
 """
 
 import argparse

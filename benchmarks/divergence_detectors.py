@@ -3,7 +3,7 @@
 Each (profile, seed): one scanner set; 500 non-converters fit the reference; n patients set the
 thresholds, n others are judged. Run for the tables of docs/divergence.md:
 
-    python benchmarks/divergence_detectors.py --seeds 20261 20262 20263 --patients 1500
+    python -m benchmarks.divergence_detectors --seeds 20261 20262 20263 --patients 1500
 """
 
 import argparse

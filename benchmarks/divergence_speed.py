@@ -1,6 +1,6 @@
 """Measure how much processor time the divergence model takes, on one core.
 
-OMP_NUM_THREADS=1 python benchmarks/divergence_speed.py --patients 20000
+OMP_NUM_THREADS=1 python -m benchmarks.divergence_speed --patients 20000
 """
 
 import argparse
