@@ -28,7 +28,7 @@ from monitoring.core.cohort.table import (
 from monitoring.core.cohort.verification import verification_room
 from monitoring.core.errors import MonitoringError, NotAssessable
 
-ANALYSIS_VERSION = "cohort-2"
+ANALYSIS_VERSION = "cohort-3"
 """Changes whenever a number of the page may change; stored results of another are not shown."""
 
 SEED = 20_190_820
@@ -97,14 +97,14 @@ def analyse(
             lambda one: reference_room(one, references),
         ),
     )
-    rooms = []
+    rooms: list[Room] = []
     for index, (slug, title, maker) in enumerate(made):
         progress(10 + round(85 * index / len(made)), title)
         try:
             room = maker(selected)
         except MonitoringError as error:
             room = unanswered(slug, title, title + ".", str(error))
-        rooms.append(room.to_json())
+        rooms.append(room)
     progress(97, "Storing")
     return {
         **head,
@@ -115,8 +115,8 @@ def analyse(
             {"reason": one.reason, "count": len(one.ids), "ids": list(one.ids)}
             for one in selected.excluded
         ],
-        "rooms": rooms,
-        "methods": methods_paragraph(selected, versions=head["versions"], seed=SEED),
+        "rooms": [room.to_json() for room in rooms],
+        "methods": methods_paragraph(selected, rooms, versions=head["versions"], seed=SEED),
         "columns": [*ROW_COLUMNS, *COLUMNS],
         "rows": selected_rows(selected),
     }

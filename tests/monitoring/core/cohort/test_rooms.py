@@ -66,7 +66,8 @@ def test_what_cannot_be_answered_is_a_sentence_without_a_number(case):
             cohort, edss=Long(edss.patient, edss.day, np.full(edss.value.size, 2.0))
         )
 
-    rooms = rooms_of(cohort)
+    result = analyse(cohort, Definition())
+    rooms = {room["slug"]: room for room in result["rooms"]}
 
     silent = {
         "few": ["losses", *TESTED],
@@ -77,6 +78,10 @@ def test_what_cannot_be_answered_is_a_sentence_without_a_number(case):
         assert rooms[slug]["verdict"] == "cannot be answered"
         assert rooms[slug]["figures"] == {}
         assert rooms[slug]["answer"].endswith(".")
+        assert rooms[slug]["title"] in result["methods"]
+    # The methods name only what was done.
+    was_compared = rooms["discrimination"]["verdict"] != "cannot be answered"
+    assert ("Welch" in result["methods"]) is was_compared
 
 
 def test_a_statement_counts_only_after_it_was_made():
