@@ -95,9 +95,9 @@ ROLE_PAGES = {
         "ledger",
         "epochs",
     ],
-    "manager": ["runs", "ledger", "audit", "about"],
+    "manager": ["runs", "ledger", "audit", "model", "methods", "about"],
     "researcher": ["patient", "cohort", "about", "audit"],
-    "admin": ["members", "tokens", "audit", "completeness", "runs", "about"],
+    "admin": ["members", "tokens", "methods", "audit", "completeness", "runs", "about"],
 }
 
 
@@ -130,6 +130,8 @@ def path_of(name: str, places: Places) -> str:
         "epochs": "/ledger/epochs/",
         "cohort": "/cohort/",
         "members": "/administration/members/",
+        "methods": "/administration/methods/",
+        "model": "/model/",
         "tokens": "/administration/tokens/",
         "audit": "/audit/",
         "about": "/about/",
