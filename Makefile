@@ -16,6 +16,10 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 help:  ## Say what can be made.
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# --no-deps: the locks are complete. A resolver would look at newer releases and, for a package that
+# is asked for with an extra (coverage[toml]), refuse the lock once one exists.
+INSTALL := $(PIP) install --quiet --require-hashes --no-deps
+
 # A file beside the packages says which lock they came from: the second call has nothing to do.
 $(BIN)/python:
 	@echo "Making the Python environment in $(VENV)"
@@ -23,12 +27,12 @@ $(BIN)/python:
 
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	@echo "Installing what Neuraxis needs to run (about 1 GB on disk, once)"
-	@$(PIP) install --quiet --require-hashes -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 	@echo "Installing what the tests need (once)"
-	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 install: $(VENV)/.runtime  ## Make the environment that runs Neuraxis.
