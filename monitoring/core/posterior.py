@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from monitoring.core.parameter_set import Parameters
+from monitoring.core.parameter_set import ChangePrior, Parameters
 from monitoring.core.series import CORD, Batch, FloatArray, as_floats
 
 VARIANCE_FLOOR = 1e-9
@@ -256,6 +256,20 @@ def robust_weights(
     return weights
 
 
+def row_covariance(batch: Batch, parameters: Parameters, weights: FloatArray) -> FloatArray:
+    """Return V = C + diag(R) + Z C_delta Z' of section 3, shape (P, N, N)."""
+    _, known, unseen = offset_moments(batch, parameters)
+    error = error_variance(batch, parameters) / weights
+    return path_covariance(batch, parameters) + unseen + known + _diagonal(error)
+
+
+def bend_rows(batch: Batch, parameters: Parameters) -> FloatArray:
+    """Return g_tau = (t - tau)+ on cord rows and 0 elsewhere, shape (P, N, K)."""
+    is_cord = (batch.region == CORD) & batch.used
+    elapsed = np.maximum(batch.years[:, :, None] - parameters.change.grid(), 0.0)
+    return as_floats(elapsed * is_cord[:, :, None])
+
+
 def solve(batch: Batch, parameters: Parameters, *, robust: bool = True) -> Solved:
     """Condition every patient of a batch on its rows (section 4).
 
@@ -273,59 +287,66 @@ def solve(batch: Batch, parameters: Parameters, *, robust: bool = True) -> Solve
     )
     total = path + unseen + known + _diagonal(error_variance(batch, parameters) / weights)
     precision = as_floats(np.linalg.inv(total))
-    grid = parameters.change.grid()
-    is_cord = (batch.region == CORD) & batch.used
-    bend = np.maximum(batch.years[:, :, None] - grid, 0.0) * is_cord[:, :, None]
+    bend = bend_rows(batch, parameters)
     solved_residual = np.einsum("pij,pj->pi", precision, residual)
     solved_bend = precision @ bend
-    return _change(
-        batch,
-        parameters,
-        Solved(
-            batch=batch,
-            precision=precision,
-            solved_residual=solved_residual,
-            solved_bend=solved_bend,
-            kappa=np.einsum("pik,pi->pk", bend, solved_residual),
-            kappa_precision=np.einsum("pik,pik->pk", bend, solved_bend),
-            probability=np.empty(0),
-            prior_change=np.empty(0),
-            weights=weights,
-            residual=residual,
-            log_bayes_factor=np.empty(0),
-        ),
+    change = change_posterior(
+        parameters.change,
+        projection=np.einsum("pik,pi->pk", bend, solved_residual),
+        information=np.einsum("pik,pik->pk", bend, solved_bend),
+        now=batch.now,
+    )
+    return Solved(
+        batch=batch,
+        precision=precision,
+        solved_residual=solved_residual,
+        solved_bend=solved_bend,
+        kappa=change.kappa,
+        kappa_precision=change.kappa_precision,
+        probability=change.probability,
+        prior_change=change.prior,
+        weights=weights,
+        residual=residual,
+        log_bayes_factor=change.log_bayes_factor,
     )
 
 
-def _change(batch: Batch, parameters: Parameters, raw: Solved) -> Solved:
-    """Turn the projections a, b (held in kappa, kappa_precision) into the change posterior."""
-    change = parameters.change
-    projection, information = raw.kappa, raw.kappa_precision
+@dataclass(frozen=True, slots=True)
+class ChangePosterior:
+    """The bend and its onset given the rows; shapes as in `Solved`."""
+
+    kappa: FloatArray
+    kappa_precision: FloatArray
+    probability: FloatArray
+    prior: FloatArray
+    log_bayes_factor: FloatArray
+
+
+def change_posterior(
+    change: ChangePrior, *, projection: FloatArray, information: FloatArray, now: FloatArray
+) -> ChangePosterior:
+    """Integrate the bend in closed form and sum over its onset (section 4).
+
+    Parameters
+    ----------
+    projection, information : arrays, shape (P, K)
+        a = g' V^-1 r and b = g' V^-1 g.
+    now : array, shape (P,)
+    """
     prior_precision = 1 / change.kappa_sd**2
     kappa_precision = information + prior_precision
     kappa = (projection + change.kappa_mean * prior_precision) / kappa_precision
     log_factor = -0.5 * np.log1p(information / prior_precision) + 0.5 * (
         kappa**2 * kappa_precision - change.kappa_mean**2 * prior_precision
     )
-    is_past = change.is_past(batch.now)
+    is_past = change.is_past(now)
     prior = np.where(is_past, change.probabilities(), 0.0)
     p_none = 1 - prior.sum(axis=1)
     highest = np.maximum(np.where(is_past, log_factor, 0.0).max(axis=1), 0.0)[:, None]
     evidence = prior * np.exp(np.where(is_past, log_factor, -np.inf) - highest)
     joint = np.concatenate([p_none[:, None] * np.exp(-highest), evidence], axis=1)
-    return Solved(
-        batch=raw.batch,
-        precision=raw.precision,
-        solved_residual=raw.solved_residual,
-        solved_bend=raw.solved_bend,
-        kappa=kappa,
-        kappa_precision=kappa_precision,
-        probability=joint / joint.sum(axis=1, keepdims=True),
-        prior_change=1 - p_none,
-        weights=raw.weights,
-        residual=raw.residual,
-        log_bayes_factor=log_factor,
-    )
+    probability = joint / joint.sum(axis=1, keepdims=True)
+    return ChangePosterior(kappa, kappa_precision, probability, 1 - p_none, log_factor)
 
 
 def mixture(solved: Solved, functional: Functional) -> Mixture:
