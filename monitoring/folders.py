@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from django.conf import settings
 
@@ -20,3 +21,13 @@ def folders_prepare() -> None:
     for folder in wanted:
         with suppress(OSError):
             Path(str(folder)).mkdir(parents=True, exist_ok=True)
+
+
+def draft_place(folder: UUID) -> Path:
+    """Return where the clean images of a draft, or of a visit on its way to one, lie."""
+    return Path(settings.SCRATCH_ROOT) / f"draft-{folder.hex}"
+
+
+def delivery_place(folder: UUID) -> Path:
+    """Return where the files of a delivery arrive."""
+    return Path(settings.SCRATCH_ROOT) / f"delivery-{folder.hex}"

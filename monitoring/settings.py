@@ -169,6 +169,8 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_HANDLERS = ["monitoring.receiving.FolderUploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 6000
 UPLOAD_DRAFT_HOURS = 12
+# What a clinic may have on its way in, unconfirmed, before it must decide (docs/adr/0009).
+UPLOAD_OPEN_BYTES: int = env.int("UPLOAD_OPEN_BYTES", default=16 * 1024**3)
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 from monitoring.selectors.divergence import patients_out_of_date
 from monitoring.services import (
     cohorts,
+    deliveries,
     divergence,
     idempotency,
     pairs,
@@ -67,6 +68,7 @@ def proposals_sweep() -> None:
 @shared_task(name="monitoring.tasks.drafts_sweep")
 def drafts_sweep() -> None:
     """Discard uploads that nobody confirmed, files that no row knows, and old answers."""
+    deliveries.deliveries_sweep()
     uploads.drafts_sweep()
     idempotency.answers_sweep()
     orphans_sweep()

@@ -2,6 +2,7 @@
 
 from monitoring.models.audit import AuditEntry
 from monitoring.models.cohorts import CohortAnalysis, CohortDefinition
+from monitoring.models.deliveries import DeliveredVisit, Delivery
 from monitoring.models.findings import DivergenceEstimate, Flag, Level, Review
 from monitoring.models.methods import MethodChoice, Slot
 from monitoring.models.parameters import (
@@ -55,6 +56,8 @@ __all__ = [
     "Clinic",
     "CohortAnalysis",
     "CohortDefinition",
+    "DeliveredVisit",
+    "Delivery",
     "DivergenceEstimate",
     "FirstPassword",
     "Flag",

@@ -10,7 +10,15 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from monitoring.models import AuditEntry, Clinic, Grant, Patient, Scan, UploadDraft
+from monitoring.models import (
+    AuditEntry,
+    Clinic,
+    Delivery,
+    Grant,
+    Patient,
+    Scan,
+    UploadDraft,
+)
 from monitoring.services.audit import audit_record
 from volumetry.models import VolumetryRun
 
@@ -112,6 +120,15 @@ def draft_open(actor: "Actor", pk: UUID, *, grant: Grant) -> UploadDraft:
         raise Http404("No such upload in your clinics.")
     _require(actor, draft.clinic, grant=grant, what="upload")
     return draft
+
+
+def delivery_open(actor: "Actor", pk: UUID, *, grant: Grant) -> Delivery:
+    """Return files on their way into a clinic of the actor; errors as `patient_open`."""
+    delivery = Delivery.objects.select_related("clinic", "patient").filter(pk=pk).first()
+    if delivery is None:
+        raise Http404("No such upload in your clinics.")
+    _require(actor, delivery.clinic, grant=grant, what="upload")
+    return delivery
 
 
 def _require(actor: "Actor", clinic: Clinic, *, grant: Grant, what: str) -> None:

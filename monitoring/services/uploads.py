@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,8 +18,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from monitoring.folders import draft_place
 from monitoring.models import (
     AuditEntry,
+    DeliveredVisit,
+    Delivery,
     Grant,
     ImagingSession,
     Patient,
@@ -29,14 +33,15 @@ from monitoring.models import (
 from monitoring.models import (
     Sequence as SequenceClass,
 )
+from monitoring.selectors.recognition import claims_check, scan_find_duplicate, series_row
 from monitoring.selectors.runs import BRAIN_METHOD, CORD_METHOD
 from monitoring.services.audit import audit_record
 from monitoring.services.epochs import epoch_propose
 from monitoring.services.patients import require_grant, visit_check, visit_ensure
 from monitoring.services.people import clinic_key
-from monitoring.services.recognition import claims_check, scan_find_duplicate, series_row
 from volumetry.engines.registry import METHODS
 from volumetry.intake.door import intake, scratch_sweep
+from volumetry.intake.types import Intake
 from volumetry.models import SourceImage, VolumetryRun
 from volumetry.services import image_store, run_request
 
@@ -59,11 +64,6 @@ class SeriesChoice:
     answers_question: bool = False
 
 
-def draft_folder(draft: UploadDraft) -> Path:
-    """Return where a draft's clean images lie."""
-    return Path(settings.SCRATCH_ROOT) / f"draft-{draft.folder.hex}"
-
-
 def draft_create(
     *, actor: "Actor", patient: Patient, visit_date: date, files: Sequence[tuple[str, Path]]
 ) -> UploadDraft:
@@ -78,28 +78,47 @@ def draft_create(
     """
     require_grant(actor, patient.clinic, Grant.UPLOAD)
     visit_check(patient, visit_date)
-    draft = UploadDraft(
+    place = uuid4()
+    folder = draft_place(place)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        found = intake(files, scratch=folder, key=clinic_key(patient.clinic))
+        return draft_of_intake(
+            actor=actor, patient=patient, visit_date=visit_date, folder=place, found=found
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def draft_of_intake(
+    *, actor: "Actor", patient: Patient, visit_date: date, folder: UUID, found: Intake
+) -> UploadDraft:
+    """Make a draft of what was recognised; its clean images lie in ``folder``.
+
+    Raises
+    ------
+    IntakeRefused
+        If the files contradict the record of the patient.
+    ValidationError
+        If the visit date is impossible.
+    """
+    require_grant(actor, patient.clinic, Grant.UPLOAD)
+    visit_check(patient, visit_date)
+    for series in found.series:
+        claims_check(patient, series.subject)
+    return UploadDraft.objects.create(
         clinic=patient.clinic,
         patient=patient,
         visit_date=visit_date,
         actor=actor if isinstance(actor, User) else None,
-    )
-    folder = draft_folder(draft)
-    folder.mkdir(parents=True, mode=0o700)
-    try:
-        found = intake(files, scratch=folder, key=clinic_key(patient.clinic))
-        for series in found.series:
-            claims_check(patient, series.subject)
-        draft.series = [
-            series_row(index, series, patient, visit_date)
+        folder=folder,
+        series=[
+            series_row(index, series, patient.clinic, visit_date)
             for index, series in enumerate(found.series)
-        ]
-        draft.skipped = list(found.skipped)
-        draft.save()
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return draft
+        ],
+        skipped=list(found.skipped),
+    )
 
 
 def draft_confirm(
@@ -163,11 +182,11 @@ def _confirm(
     for choice in choices:
         row = rows[choice.index]
         held = scan_find_duplicate(
-            patient, sha256=row["sha256"], series_hash=row["series_hash"]
+            patient.clinic, sha256=row["sha256"], series_hash=row["series_hash"]
         )
         scan = held or _scan_store(actor, locked, row, choice, visit, written)
         stored.append((scan, scan_request_runs(scan) if held is None else []))
-    folder = draft_folder(locked)
+    folder = draft_place(locked.folder)
     locked.visit_date = day
     locked.confirmed_at = timezone.now()
     locked.save(update_fields=["visit_date", "confirmed_at", "updated_at"])
@@ -184,7 +203,7 @@ def _choice_check(
     if choice.sequence not in SequenceClass.values:
         raise ValidationError("This is not a sequence that Neuraxis knows; reload the page.")
     held = scan_find_duplicate(
-        draft.patient, sha256=row["sha256"], series_hash=row["series_hash"]
+        draft.clinic, sha256=row["sha256"], series_hash=row["series_hash"]
     )
     if held is not None and held.session.visit.patient_id != draft.patient_id:
         raise ValidationError(
@@ -215,7 +234,7 @@ def _scan_store(
 ) -> Scan:
     """Store one series of a draft as a scan."""
     patient = draft.patient
-    path = draft_folder(draft) / row["file"]
+    path = draft_place(draft.folder) / row["file"]
     if not path.is_file():
         raise ValidationError("This upload has expired; send the files again.")
     image = image_store(
@@ -349,7 +368,7 @@ def draft_discard(draft: UploadDraft) -> None:
     """Forget a draft and its files; a confirmed one is part of the record and stays."""
     gone, _ = UploadDraft.objects.filter(pk=draft.pk, confirmed_at__isnull=True).delete()
     if gone:
-        shutil.rmtree(draft_folder(draft), ignore_errors=True)
+        shutil.rmtree(draft_place(draft.folder), ignore_errors=True)
 
 
 def drafts_sweep() -> int:
@@ -362,6 +381,11 @@ def drafts_sweep() -> int:
     # Work folders of a killed upload hold DICOM as it was sent: they go within the hour.
     scratch_sweep(Path(settings.SCRATCH_ROOT), older_than_seconds=3600)
     kept = {f"draft-{folder.hex}" for folder in waiting.values_list("folder", flat=True)}
+    arriving = DeliveredVisit.objects.values_list("folder", flat=True)
+    kept |= {f"draft-{folder.hex}" for folder in arriving}
+    kept |= {
+        f"delivery-{folder.hex}" for folder in Delivery.objects.values_list("folder", flat=True)
+    }
     for folder in Path(settings.SCRATCH_ROOT).iterdir():
         if folder.name not in kept and folder.stat().st_mtime < limit.timestamp():
             if folder.is_dir():

@@ -1,12 +1,15 @@
 """Doorways: upload a session, confirm what was recognised, watch it being measured."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
@@ -16,6 +19,7 @@ from monitoring.forms.uploads import ConfirmForm, NewPatientForm, SeriesForm, Up
 from monitoring.models import AuditEntry, Grant, Patient, UploadDraft
 from monitoring.receiving import received_files
 from monitoring.requests import ClinicRequest
+from monitoring.selectors.deliveries import deliveries_arriving
 from monitoring.selectors.people import grants_in
 from monitoring.selectors.uploads import (
     drafts_waiting,
@@ -26,8 +30,9 @@ from monitoring.selectors.uploads import (
     uploads_recent,
     visit_date_asked,
 )
-from monitoring.services.access import draft_open, patient_open
+from monitoring.services.access import delivery_open, draft_open, patient_open
 from monitoring.services.audit import audit_record
+from monitoring.services.deliveries import delivery_discard, delivery_files
 from monitoring.services.patients import patient_create
 from monitoring.services.uploads import draft_confirm, draft_create, draft_discard
 from monitoring.views.common import clinic_of, grant_required
@@ -73,7 +78,7 @@ def upload(request: ClinicRequest, pk: UUID) -> HttpResponse:
     draft: UploadDraft | None = None
     refusal = ""
     try:
-        with received_files(request) as files:
+        with _sent_files(request, patient) as files:
             if form.is_valid():
                 draft = draft_create(
                     actor=request.user,
@@ -98,6 +103,33 @@ def upload(request: ClinicRequest, pk: UUID) -> HttpResponse:
     return redirect("upload_draft", draft.pk)
 
 
+@contextmanager
+def _sent_files(
+    request: ClinicRequest, patient: Patient
+) -> Iterator[Sequence[tuple[str, Path]]]:
+    """Give the files of a visit: those of the request, or those that arrived before it.
+
+    Files that arrived piece by piece go once they were looked at, whatever came out; while one
+    is incomplete they stay, to be continued.
+    """
+    if "delivery" not in request.POST:
+        with received_files(request) as files:
+            yield files
+        return
+    try:
+        pk = UUID(request.POST["delivery"])
+    except ValueError:
+        raise Http404("No such upload in your clinics.") from None
+    delivery = delivery_open(request.user, pk, grant=Grant.UPLOAD)
+    if delivery.patient_id != patient.pk:
+        raise Http404("No such upload of this patient.")
+    arrived = delivery_files(delivery)
+    try:
+        yield arrived
+    finally:
+        delivery_discard(delivery)
+
+
 def _upload_page(
     request: ClinicRequest, patient: Patient, form: UploadForm, *, refusal: str = ""
 ) -> HttpResponse:
@@ -109,7 +141,9 @@ def _upload_page(
         "refusal": refusal,
         "waiting": drafts_waiting(patient),
         "recent": uploads_recent(patient),
+        "arriving": deliveries_arriving(request.user, patient.clinic, patient=patient),
         "max_bytes": limits.max_upload_bytes,
+        "max_files": limits.max_entries,
     }
     status = UNPROCESSABLE if refusal else 200
     return render(request, "monitoring/upload.html", context, status=status)

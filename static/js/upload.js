@@ -1,5 +1,5 @@
-/* Upload: say what was chosen before it is sent, send it with real progress, show the answer.
-   Without this file the form posts as it is. */
+/* Upload: say what was chosen before it is sent, send it with progress for each file, continue
+   what broke off, show the answer. Without this file the form posts as it is. */
 "use strict";
 (() => {
   const KINDS = {
@@ -11,8 +11,7 @@
     pdf: "PDF, not an image",
     unknown: "Not recognised here; the server looks",
   };
-  const MAX_FILES = 6000;
-  const LISTED = 12;
+  const LISTED = 60;
 
   const area = document.getElementById("upload-area");
   if (!area) return;
@@ -43,8 +42,12 @@
   const progress = find("progress");
   const bar = progress.querySelector("progress");
   const words = find("progress-words");
+  const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
   let chosen = [];
-  let request = null;
+  let rows = new Map();
+  let sending = null;
+  let isBusy = false;
+  let delivery = null;
 
   form.querySelectorAll("[data-folder]").forEach((element) => {
     if ("webkitdirectory" in picker) element.hidden = false;
@@ -60,63 +63,38 @@
   drop.addEventListener("drop", async (event) => {
     event.preventDefault();
     drop.classList.remove("is-over");
-    const entries = [...event.dataTransfer.items]
-      .map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry())
-      .filter(Boolean);
-    const files = entries.length
-      ? (await Promise.all(entries.map(filesOf))).flat()
-      : [...event.dataTransfer.files];
-    choose(files);
+    choose(await NeuraxisFiles.ofDrop(event.dataTransfer));
   });
 
-  /* All files of a dropped file or folder. */
-  async function filesOf(entry) {
-    if (entry.isFile) return [await new Promise((done, fail) => entry.file(done, fail))];
-    const reader = entry.createReader();
-    const children = [];
-    for (;;) {
-      const batch = await new Promise((done, fail) => reader.readEntries(done, fail));
-      if (!batch.length) break;
-      children.push(...batch);
-    }
-    return (await Promise.all(children.map(filesOf))).flat();
-  }
-
-  async function kindOf(file) {
-    if (file.size === 0) return "empty";
-    const head = new Uint8Array(await file.slice(0, 132).arrayBuffer());
-    const text = (from, to) => String.fromCharCode(...head.slice(from, to));
-    if (text(128, 132) === "DICM") return "dicom";
-    if (text(0, 2) === "PK") return "zip";
-    if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
-    if (text(0, 4) === "%PDF") return "pdf";
-    const view = new DataView(head.buffer);
-    const size = head.length >= 4 ? [view.getInt32(0, true), view.getInt32(0, false)] : [];
-    return size.includes(348) || size.includes(540) ? "nifti" : "unknown";
-  }
-
+  const sum = (files) => files.reduce((total, file) => total + file.size, 0);
+  const counted = (count) => (count === 1 ? "1 file" : `${count} files`);
   function megabytes(bytes) {
     return bytes < 1048576 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
   }
 
   async function choose(files) {
+    if (isBusy) return;
     chosen = files.filter((file) => !file.name.startsWith("."));
     const kinds = [];
-    for (const file of chosen) kinds.push(await kindOf(file));
+    for (const file of chosen) kinds.push(await NeuraxisFiles.kindOf(file));
     refuse(objection());
     show(kinds);
   }
 
   /* What would be refused anyway is said before anything is sent. */
   function objection() {
-    const bytes = chosen.reduce((sum, file) => sum + file.size, 0);
     const limit = Number(form.dataset.maxBytes);
-    if (!chosen.length) return "Choose the files of one visit first.";
-    if (chosen.length > MAX_FILES) {
-      return `These are ${chosen.length} files; at most ${MAX_FILES} are sent at once. Pack them into one zip file.`;
+    const most = Number(form.dataset.maxFiles);
+    const large = chosen.filter((file) => file.size > limit).length;
+    if (!chosen.length) return "Choose the files first.";
+    if (chosen.length > most) {
+      return `These are ${chosen.length} files; at most ${most} are sent at once. Pack them into zip archives.`;
     }
-    if (bytes > limit) {
-      return `These files are ${megabytes(bytes)}; at most ${megabytes(limit)} are taken at once. Choose fewer series.`;
+    if (form.dataset.patient && sum(chosen) > limit) {
+      return `These files are ${megabytes(sum(chosen))}; at most ${megabytes(limit)} are taken for one visit. Choose fewer series.`;
+    }
+    if (large && large === chosen.length) {
+      return `Each file may be ${megabytes(limit)} at most. Send the series in smaller archives.`;
     }
     return "";
   }
@@ -124,26 +102,20 @@
   function show(kinds) {
     const box = find("chosen");
     box.replaceChildren();
+    rows = new Map();
     if (!chosen.length) return;
-    const total = megabytes(chosen.reduce((sum, file) => sum + file.size, 0));
     const table = document.createElement("table");
     table.className = "table";
-    const caption = table.createCaption();
-    caption.textContent = `${chosen.length === 1 ? "1 file" : `${chosen.length} files`}, ${total}`;
+    table.createCaption().textContent = `${counted(chosen.length)}, ${megabytes(sum(chosen))}`;
     const head = table.createTHead().insertRow();
-    ["File", "Kind", "Size"].forEach((word) => {
+    ["File", "Kind", "Size", "Sent"].forEach((word) => {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = word;
       head.append(cell);
     });
     const body = table.createTBody();
-    rowsOf(kinds).forEach((cells) => {
-      const row = body.insertRow();
-      cells.forEach((text) => {
-        row.insertCell().textContent = text;
-      });
-    });
+    linesOf(kinds).forEach((line) => showLine(body.insertRow(), line));
     const scroll = document.createElement("div");
     scroll.className = "table-scroll upload-files";
     scroll.tabIndex = 0;
@@ -153,16 +125,67 @@
     box.append(scroll);
   }
 
-  function rowsOf(kinds) {
-    if (chosen.length <= LISTED) {
-      return chosen.map((file, index) => [file.name, KINDS[kinds[index]], megabytes(file.size)]);
-    }
-    const groups = new Map();
+  /* One line for each file; of many, one for each folder. */
+  function linesOf(kinds) {
+    const lines = new Map();
+    const isShort = chosen.length <= LISTED;
     chosen.forEach((file, index) => {
-      const group = groups.get(kinds[index]) || { count: 0, bytes: 0 };
-      groups.set(kinds[index], { count: group.count + 1, bytes: group.bytes + file.size });
+      const path = NeuraxisFiles.pathOf(file);
+      const where = isShort ? path : path.split("/").slice(0, -1).join("/") || "Single files";
+      const key = `${where}|${kinds[index]}`;
+      const line = lines.get(key) || { name: where, kind: kinds[index], files: [] };
+      line.files.push(file);
+      lines.set(key, line);
     });
-    return [...groups].map(([kind, group]) => [`${group.count} files`, KINDS[kind], megabytes(group.bytes)]);
+    return [...lines.values()];
+  }
+
+  function showLine(row, line) {
+    const size = sum(line.files);
+    const many = line.files.length > 1 ? ` (${counted(line.files.length)})` : "";
+    row.insertCell().textContent = line.name + many;
+    row.insertCell().textContent = KINDS[line.kind];
+    row.insertCell().textContent = megabytes(size);
+    const cell = row.insertCell();
+    const state = { sent: new Map(), size, cell, left: line.files.length, files: line.files.length };
+    line.files.forEach((file) => rows.set(file, state));
+  }
+
+  const told = {
+    bytes(file, sent) {
+      const state = rows.get(file);
+      state.sent.set(file, sent);
+      draw(state);
+      total();
+    },
+    end(file) {
+      const state = rows.get(file);
+      state.left -= 1;
+      draw(state);
+    },
+    refused(file, sentence) {
+      const state = rows.get(file);
+      const line = document.createElement("p");
+      line.className = "warn-text";
+      line.textContent = state.files > 1 ? `${file.name}: ${sentence}` : sentence;
+      state.refused = true;
+      state.cell.append(line);
+    },
+  };
+
+  const arrivedOf = (state) => [...state.sent.values()].reduce((all, one) => all + one, 0);
+
+  function draw(state) {
+    if (state.refused) return;
+    const share = state.size ? arrivedOf(state) / state.size : 1;
+    state.cell.textContent = state.left ? `${Math.floor(100 * share)} %` : "arrived";
+  }
+
+  function total() {
+    const states = new Set(rows.values());
+    const sent = [...states].reduce((all, state) => all + arrivedOf(state), 0);
+    bar.value = (100 * sent) / Math.max(1, sum(chosen));
+    words.textContent = `Sent ${megabytes(sent)} of ${megabytes(sum(chosen))}`;
   }
 
   function refuse(sentence) {
@@ -177,74 +200,132 @@
     box.append(message);
   }
 
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (request) return;
+    if (isBusy) return;
     const sentence = objection();
     refuse(sentence);
     if (sentence) return;
-    const data = new FormData();
-    data.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
-    data.append("visit_date", form.querySelector("[name=visit_date]").value);
-    chosen.forEach((file) => data.append("files", file, file.name));
-    post(data);
+    busy(true);
+    try {
+      await journey();
+    } catch {
+      refuse("The connection broke. Send again: it continues where it stopped.");
+    }
+    sending = null;
+    busy(false);
   });
-  cancel.addEventListener("click", () => request && request.abort());
+  cancel.addEventListener("click", () => sending && sending.stop());
   window.addEventListener("beforeunload", (event) => {
-    if (request) event.preventDefault();
+    if (isBusy) event.preventDefault();
   });
 
-  function post(data) {
-    request = new XMLHttpRequest();
-    request.open("POST", form.getAttribute("action") || window.location.pathname);
-    request.setRequestHeader("HX-Request", "true");
-    request.upload.addEventListener("progress", (event) => {
-      if (!event.lengthComputable) return;
-      bar.value = (100 * event.loaded) / event.total;
-      words.textContent = `Sent ${megabytes(event.loaded)} of ${megabytes(event.total)}`;
-    });
-    request.upload.addEventListener("load", () => {
-      bar.removeAttribute("value");
-      words.textContent = "Reading the images and removing what names the person…";
-    });
-    request.addEventListener("load", () => answered(request));
-    request.addEventListener("error", () => ended("The connection broke. Nothing was stored; send again."));
-    request.addEventListener("abort", () => ended("Stopped. Nothing was stored."));
-    busy(true);
-    request.send(data);
+  async function journey() {
+    delivery = delivery || (await continued()) || (await begun());
+    if (!delivery) return;
+    const arrived = await listed(delivery.files);
+    show(await Promise.all(chosen.map(NeuraxisFiles.kindOf)));
+    sending = NeuraxisFiles.send(chosen, { endpoint: delivery.files, token, arrived, told });
+    const { failed, isStopped } = await sending.done;
+    if (isStopped) {
+      refuse("Stopped. Nothing was stored; send again to continue, or leave: what arrived expires.");
+      return;
+    }
+    const isAll = failed === chosen.length;
+    if (failed && (form.dataset.patient || isAll)) {
+      refuse("Not every file arrived; the reason stands beside it. Send again to continue.");
+      return;
+    }
+    await finish();
   }
 
-  function busy(isBusy) {
-    send.disabled = isBusy;
-    cancel.hidden = !isBusy;
-    progress.hidden = !isBusy;
+  async function listed(address) {
+    const answer = await fetch(address, { headers: { Accept: "application/json" } });
+    return answer.ok && isJson(answer) ? (await answer.json()).files : [];
+  }
+  const isJson = (answer) => (answer.headers.get("Content-Type") || "").startsWith("application/json");
+
+  /* The delivery that stopped, if one of the chosen files was part of it. */
+  async function continued() {
+    for (const place of document.querySelectorAll("[data-arriving]")) {
+      const names = new Set((await listed(place.dataset.arriving)).map((one) => `${one.name}|${one.size}`));
+      if (chosen.some((file) => names.has(`${NeuraxisFiles.pathOf(file)}|${file.size}`))) {
+        return {
+          delivery: place.dataset.delivery,
+          files: place.dataset.arriving,
+          finish: place.dataset.finish,
+        };
+      }
+    }
+    return null;
+  }
+
+  async function begun() {
+    const data = new FormData();
+    if (form.dataset.patient) {
+      data.append("patient", form.dataset.patient);
+      data.append("visit_date", form.querySelector("[name=visit_date]").value);
+    }
+    const answer = await post(form.dataset.upload, data);
+    if (!isJson(answer)) {
+      unexpected(answer);
+      return null;
+    }
+    const said = await answer.json();
+    if (answer.status === 201) return said;
+    refuse(said.refusal);
+    return null;
+  }
+
+  const post = (address, data) =>
+    fetch(address, { method: "POST", body: data, headers: { "X-CSRFToken": token, "HX-Request": "true" } });
+
+  async function finish() {
+    bar.removeAttribute("value");
+    words.textContent = "Reading the images and removing what names the person…";
+    const data = new FormData();
+    let where = delivery.finish;
+    if (form.dataset.patient) {
+      data.append("delivery", delivery.delivery);
+      data.append("visit_date", form.querySelector("[name=visit_date]").value);
+      where = window.location.pathname;
+    }
+    const answer = await post(where, data);
+    const redirect = answer.headers.get("HX-Redirect");
+    const address = answer.headers.get("HX-Push-Url");
+    if (redirect) {
+      isBusy = false;
+      window.location.assign(redirect);
+    } else if (answer.status === 200 && address) {
+      delivery = null;
+      area.innerHTML = await answer.text();
+      window.history.pushState({}, "", address);
+      window.htmx.process(area);
+      document.querySelectorAll("[data-arriving], .upload-recent").forEach((element) => element.remove());
+      focusOn(area);
+    } else if (answer.status === 422) {
+      if (form.dataset.patient) delivery = null;
+      find("refusal").innerHTML = await answer.text();
+    } else {
+      delivery = null;
+      unexpected(answer);
+    }
+  }
+
+  function unexpected(answer) {
+    refuse(
+      answer.status === 403 || answer.status === 200
+        ? "Your session has ended. Sign in again in another tab, then send again."
+        : "The server could not take the files. Nothing was stored; send again, and tell your administrator if it happens twice.",
+    );
+  }
+
+  function busy(is) {
+    isBusy = is;
+    send.disabled = is;
+    cancel.hidden = !is;
+    progress.hidden = !is;
     bar.value = 0;
     words.textContent = "Sending";
-  }
-
-  function ended(sentence) {
-    request = null;
-    busy(false);
-    refuse(sentence);
-  }
-
-  function answered(answer) {
-    request = null;
-    busy(false);
-    const type = answer.getResponseHeader("Content-Type") || "";
-    const where = answer.getResponseHeader("HX-Push-Url");
-    if (answer.status === 200 && where) {
-      area.innerHTML = answer.responseText;
-      window.history.pushState({}, "", where);
-      window.htmx.process(area);
-      document.querySelectorAll(".upload-recent, .upload-form ~ *").forEach((element) => element.remove());
-      focusOn(area);
-    } else if (answer.status === 422 && type.startsWith("text/html")) {
-      find("refusal").innerHTML = answer.responseText;
-    } else if (answer.status === 403 || answer.status === 200) {
-      refuse("Your session has ended. Sign in again in another tab, then send again.");
-    } else {
-      refuse("The server could not take the files. Nothing was stored; send again, and tell your administrator if it happens twice.");
-    }
   }
 })();

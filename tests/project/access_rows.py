@@ -66,6 +66,7 @@ def fact(world: World) -> dict[str, Any]:
 POSTED = (200, 302, 400, 422)
 STATE = "a state that is asked for every two seconds; the page that asks was written down"
 OWN = "names no patient"
+ARRIVING = "files of nobody yet; the delivery was written down when it began"
 
 PAGES: dict[str, Row] = {
     "healthz": Row(Kind.PUBLIC, unaudited=OWN),
@@ -112,6 +113,29 @@ PAGES: dict[str, Row] = {
     "upload_runs": Row(Kind.OBJECT, "NT", args=of("draft"), unaudited=STATE),
     "upload_discard": Row(
         Kind.OBJECT, "NT", "post", of("draft"), passes=(302,), unaudited="stored nothing yet"
+    ),
+    "day": Row(Kind.CLINIC, "NT", unaudited="an empty form"),
+    "patient_options": Row(Kind.CLINIC, "NT"),
+    "delivery_begin": Row(Kind.CLINIC, "NT", "post", passes=(201,)),
+    "delivery": Row(Kind.OBJECT, "NT", args=of("delivery")),
+    "delivery_sort": Row(
+        Kind.OBJECT, "NT", "post", of("delivery"), passes=(302,), unaudited=ARRIVING
+    ),
+    "delivery_recognise": Row(
+        Kind.OBJECT, "NT", "post", of("delivery"), passes=(302,), unaudited=ARRIVING
+    ),
+    "delivery_discard": Row(
+        Kind.OBJECT, "NT", "post", of("delivery"), passes=(302,), unaudited=ARRIVING
+    ),
+    "delivery_files": Row(Kind.OBJECT, "NT", args=of("delivery"), unaudited=ARRIVING),
+    # Without the protocol's version nobody is told how far a file is.
+    "delivery_file": Row(
+        Kind.OBJECT,
+        "NT",
+        "head",
+        lambda world: {"pk": world.delivery.pk, "part_pk": world.patient.pk},
+        passes=(412,),
+        unaudited=ARRIVING,
     ),
     # Runs
     "run_list": Row(Kind.CLINIC, "NTRDA"),

@@ -6,6 +6,7 @@ from datetime import date
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.test import Client
+from django.utils import timezone
 
 from monitoring.core.cohort.definition import Definition
 from monitoring.core.parameter_set import literature_defaults
@@ -14,6 +15,8 @@ from monitoring.models import (
     Clinic,
     CohortAnalysis,
     CohortDefinition,
+    DeliveredVisit,
+    Delivery,
     DivergenceEstimate,
     Flag,
     Membership,
@@ -54,6 +57,7 @@ class World:
     failed: VolumetryRun
     flag: Flag
     draft: UploadDraft
+    delivery: Delivery
     membership: Membership
     token: ApiToken
     cohort: CohortDefinition
@@ -75,6 +79,13 @@ def world_make() -> World:
     MethodChoice.objects.create(
         clinic=clinic, slot=Slot.BRAIN, method=run.method, version=run.method_version
     )
+    draft = UploadDraft.objects.create(
+        clinic=clinic, patient=patient, visit_date=date(2021, 1, 1)
+    )
+    delivery = Delivery.objects.create(
+        clinic=clinic, actor=people[Role.TECHNICIAN], sorted_at=timezone.now()
+    )
+    DeliveredVisit.objects.create(delivery=delivery, number=1, state="refused", draft=draft)
     estimate = DivergenceEstimate.objects.create(
         patient=patient,
         policy_version="cpb-1",
@@ -98,9 +109,8 @@ def world_make() -> World:
             new_level="watch",
             reason="Watch: review.",
         ),
-        draft=UploadDraft.objects.create(
-            clinic=clinic, patient=patient, visit_date=date(2021, 1, 1)
-        ),
+        draft=draft,
+        delivery=delivery,
         membership=member_make("leaving", clinic, Role.RESEARCHER).memberships.get(),
         token=token_create(actor=boss, clinic=clinic, name="other", role=Role.RESEARCHER)[0],
         cohort=CohortDefinition.objects.create(

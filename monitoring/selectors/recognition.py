@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from monitoring.models import Patient, Scan, Sex
+from monitoring.models import Clinic, Patient, Scan, Sex
 from monitoring.models import Sequence as SequenceClass
 from volumetry.intake.types import IntakeRefused, RecognisedSeries, SubjectClaims
 
@@ -33,10 +33,10 @@ def claims_check(patient: Patient, claims: SubjectClaims | None) -> None:
 
 
 def series_row(
-    index: int, series: RecognisedSeries, patient: Patient, visit_date: date
+    index: int, series: RecognisedSeries, clinic: Clinic, visit_date: date
 ) -> dict[str, Any]:
     """Return what the draft keeps of a series: JSON values, nothing that names a person."""
-    held = scan_find_duplicate(patient, sha256=series.sha256, series_hash=series.series_hash)
+    held = scan_find_duplicate(clinic, sha256=series.sha256, series_hash=series.series_hash)
     may_be_t1 = series.sequence.value in {SequenceClass.T1, SequenceClass.UNKNOWN}
     days_off = _days_off(series.subject, visit_date)
     return {
@@ -80,11 +80,9 @@ def _date_question(days_off: int) -> str:
     )
 
 
-def scan_find_duplicate(
-    patient: Patient, *, sha256: str, series_hash: str | None
-) -> Scan | None:
-    """Return the scan of the same clinic that holds the same series, if any."""
-    own = Scan.objects.filter(clinic=patient.clinic)
+def scan_find_duplicate(clinic: Clinic, *, sha256: str, series_hash: str | None) -> Scan | None:
+    """Return the scan of the clinic that holds the same series, if any."""
+    own = Scan.objects.filter(clinic=clinic)
     held = own.filter(content_sha256=sha256).first()
     if held is None and series_hash:
         held = own.filter(series_hash=series_hash).first()
