@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from monitoring.core.concordance import concordance
 from monitoring.core.errors import NotAssessable
 from monitoring.core.series import FloatArray, IntArray, as_floats
 
@@ -19,8 +20,8 @@ LARGEST_EFFECT = 12.0
 are separated and the likelihood has no maximum."""
 
 
-CONCORDANCE_PAIRS = 50_000_000
-"""Beyond so many comparisons the concordance is that of a sample of the events."""
+ROUNDING = 1e-13
+"""Share of the likelihood below which a change is the rounding of its sums."""
 
 
 class Ties(StrEnum):
@@ -110,14 +111,14 @@ def cox_fit(
         while True:
             trial = beta + size * step
             new = _partial(trial, centred, order, ties)
-            if np.isfinite(new[0]) and new[0] >= value - 1e-12:
+            if np.isfinite(new[0]) and new[0] >= value - ROUNDING * abs(value):
                 break
             size /= 2
             if size < 1e-10:
                 raise NotAssessable("The Cox likelihood cannot be raised: no maximum found.")
         gain = new[0] - value
         beta, (value, slope, information) = trial, new
-        if gain < 1e-10 and float(np.abs(step).max()) < 1e-7:
+        if gain <= max(1e-10, ROUNDING * abs(value)) and float(np.abs(step).max()) < 1e-7:
             break
     else:
         raise NotAssessable("The Cox model did not converge: an effect may be infinite.")
@@ -130,7 +131,7 @@ def cox_fit(
         covariance=as_floats(covariance),
         log_likelihood_null=null,
         log_likelihood=value,
-        concordance=_concordance(start, stop, is_event, centred @ beta),
+        concordance=concordance(start, stop, is_event, centred @ beta),
         rows=start.size,
         events=int(is_event.sum()),
     )
@@ -157,21 +158,20 @@ class _Order:
 
     Attributes
     ----------
-    by_start, by_stop : int arrays, shape (n,)
-        Rows in falling order of entry and exit.
-    entered, left : int arrays, shape (times,)
-        Per event time, how many rows of these orders have start >= t and stop >= t: the sums
-        of the risk set start < t <= stop are differences of two cumulative sums.
+    entry, exit : int arrays, shape (n,)
+        The event times from the first to the last at which a row is at risk are those from
+        ``entry`` up to, not with, ``exit``: sums of all risk sets are one cumulative sum.
+    times : int
+        How many distinct event times there are.
     events, time_of : int arrays, shape (events,)
         Rows with an event, and the index of their time.
     rank, tied : arrays, shape (events,)
         Place among the events of one time from 0, and how many there are.
     """
 
-    by_start: IntArray
-    by_stop: IntArray
-    entered: IntArray
-    left: IntArray
+    entry: IntArray
+    exit: IntArray
+    times: int
     events: IntArray
     time_of: IntArray
     rank: FloatArray
@@ -179,17 +179,15 @@ class _Order:
 
 
 def _order(start: FloatArray, stop: FloatArray, is_event: NDArray[np.bool_]) -> _Order:
-    """Sort the rows once for all steps."""
+    """Place the rows once for all steps."""
     events = np.flatnonzero(is_event)
     events = events[np.argsort(stop[events], kind="stable")]
     times, time_of, tied = np.unique(stop[events], return_inverse=True, return_counts=True)
     first = np.concatenate([[0], np.cumsum(tied)[:-1]])
-    sorted_start, sorted_stop = np.sort(start), np.sort(stop)
     return _Order(
-        by_start=np.argsort(-start, kind="stable"),
-        by_stop=np.argsort(-stop, kind="stable"),
-        entered=start.size - np.searchsorted(sorted_start, times, side="left"),
-        left=stop.size - np.searchsorted(sorted_stop, times, side="left"),
+        entry=np.searchsorted(times, start, side="right"),
+        exit=np.searchsorted(times, stop, side="right"),
+        times=times.size,
         events=events,
         time_of=time_of,
         rank=as_floats(np.arange(events.size) - first[time_of]),
@@ -206,46 +204,27 @@ def _partial(
     weight = np.exp(predictor - shift)
     size = beta.size
     upper = np.triu_indices(size)
-    # One column per sum that the likelihood needs: w, w x, and the upper half of w x x'.
-    columns = np.column_stack(
-        [weight, weight[:, None] * x, weight[:, None] * x[:, upper[0]] * x[:, upper[1]]]
+    # One line per sum that the likelihood needs: w, w x, and the upper half of w x x'.
+    wx = weight * x.T
+    sums_of = [weight, *wx, *(wx[i] * x[:, j] for i, j in zip(*upper, strict=True))]
+    at_risk = np.stack([_risk_sums(one, order) for one in sums_of])
+    own = np.stack(
+        [np.bincount(order.time_of, one[order.events], order.times) for one in sums_of]
     )
-    at_risk = _tail_sums(columns[order.by_stop], order.left) - _tail_sums(
-        columns[order.by_start], order.entered
-    )
-    tied = np.zeros_like(at_risk)
-    np.add.at(tied, order.time_of, columns[order.events])
     share = order.rank / order.tied if ties is Ties.EFRON else np.zeros(order.events.size)
-    sums = at_risk[order.time_of] - share[:, None] * tied[order.time_of]
-    zero = sums[:, 0]
-    mean = sums[:, 1 : 1 + size] / zero[:, None]
+    sums = at_risk[:, order.time_of] - share * own[:, order.time_of]
+    zero = sums[0]
+    mean = sums[1 : 1 + size] / zero
     value = float(predictor[order.events].sum() - np.log(zero).sum() - shift * zero.size)
-    slope = as_floats(x[order.events].sum(axis=0) - mean.sum(axis=0))
+    slope = as_floats(x[order.events].sum(axis=0) - mean.sum(axis=1))
     second = np.zeros((size, size))
-    second[upper] = (sums[:, 1 + size :] / zero[:, None]).sum(axis=0)
+    second[upper] = (sums[1 + size :] / zero).sum(axis=1)
     second = second + np.triu(second, 1).T
-    return value, slope, as_floats(second - mean.T @ mean)
+    return value, slope, as_floats(second - mean @ mean.T)
 
 
-def _tail_sums(columns: FloatArray, counts: IntArray) -> FloatArray:
-    """Return the sums of the first ``counts`` rows."""
-    total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
-    return as_floats(total[counts])
-
-
-def _concordance(
-    start: FloatArray, stop: FloatArray, is_event: NDArray[np.bool_], predictor: FloatArray
-) -> float:
-    """Return Harrell's concordance over risk sets; of very many events, an even sample."""
-    good, pairs = 0.0, 0
-    events = np.flatnonzero(is_event)
-    most = max(CONCORDANCE_PAIRS // start.size, 200)
-    if events.size > most:
-        events = events[np.linspace(0, events.size - 1, most).astype(np.int64)]
-    for row in events:
-        when = stop[row]
-        longer = (start < when) & ((stop > when) | ((stop == when) & ~is_event))
-        others = predictor[longer]
-        good += float((others < predictor[row]).sum() + 0.5 * (others == predictor[row]).sum())
-        pairs += others.size
-    return good / pairs if pairs else float("nan")
+def _risk_sums(values: FloatArray, order: _Order) -> FloatArray:
+    """Return the sum of a value over the risk set of every event time."""
+    steps = np.bincount(order.entry, values, order.times + 1)
+    steps = steps - np.bincount(order.exit, values, order.times + 1)
+    return as_floats(np.cumsum(steps)[: order.times])

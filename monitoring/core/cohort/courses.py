@@ -1,5 +1,7 @@
 """From visits to events and to start-stop rows: what was known at each time, nothing later."""
 
+import itertools
+import math
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,14 +13,21 @@ from monitoring.core.cohort.table import (
     DAYS_PER_YEAR,
     LEVELS,
     SYSTEMS,
-    Cohort,
     latest_row,
     slices,
 )
 from monitoring.core.edss import EDSS_VALUES
 from monitoring.core.series import FloatArray, IntArray, as_floats
-from monitoring.core.spms import ScoredVisit, spms_onset
-from monitoring.core.worsening import EdssVisit, confirmed_worsenings, pira_events
+from monitoring.core.spms import CONFIRMATION_DAYS, ScoredVisit, spms_onset
+from monitoring.core.worsening import (
+    CDW,
+    PIRA_RULES,
+    EdssVisit,
+    Pira,
+    confirmed_worsenings,
+    is_calm,
+    pira_events,
+)
 
 ENDPOINTS = {
     "cdw": "Confirmed worsening (cdw-168d)",
@@ -27,15 +36,24 @@ ENDPOINTS = {
 }
 
 
+CONFIRMED_AFTER = {
+    "cdw": CDW.confirmation_days,
+    "pira": PIRA_RULES[Pira.MULLER_2023].confirmation_days,
+    "spms": CONFIRMATION_DAYS,
+}
+"""Days to a confirmation: nobody is at risk of what no later visit could confirm."""
+
+
 @dataclass(frozen=True, slots=True)
 class Courses:
-    """First event of each kind and end of follow-up per patient of the cohort, as days.
+    """First event of each kind per patient of the cohort, and until when it could be seen.
 
-    NaN: no event; ``end`` is the last EDSS.
+    Days by endpoint, arrays of shape (patients,). ``events`` is NaN without one; ``ends`` is
+    the last EDSS that a later visit could have confirmed, NaN where there is none.
     """
 
     events: dict[str, FloatArray]
-    end: FloatArray
+    ends: dict[str, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,50 +82,71 @@ def courses_of(selected: Selected) -> Courses:
     event, and is not looked at.
     """
     cohort = selected.cohort
-    bounds = slices(cohort.edss.patient, cohort.size)
-    relapse_bounds = slices(cohort.relapses.patient, cohort.size)
-    events = {name: np.full(cohort.size, np.nan) for name in ENDPOINTS}
-    end = np.full(cohort.size, np.nan)
     is_valid = np.isin(cohort.edss.value, EDSS_VALUES)
-    for patient in selected.patient[~selected.is_control]:
-        rows = np.arange(bounds[patient], bounds[patient + 1])
-        rows = rows[is_valid[rows]]
-        if rows.size == 0:
-            continue
-        end[patient] = cohort.edss.day[rows[-1]]
-        value = cohort.edss.value[rows]
-        if np.max(value - np.minimum.accumulate(value)) < 0.5:
-            continue
-        onsets = _days(cohort, relapse_bounds, int(patient))
+    bounds = slices(cohort.edss.patient[is_valid], cohort.size).tolist()
+    relapse_bounds = slices(cohort.relapses.patient, cohort.size).tolist()
+    days, scores = cohort.edss.day[is_valid].tolist(), cohort.edss.value[is_valid].tolist()
+    relapses = [date.fromordinal(day) for day in cohort.relapses.day.tolist()]
+    systems = _systems(cohort.systems[is_valid])
+    events = {name: np.full(cohort.size, np.nan) for name in ENDPOINTS}
+    ends = {name: np.full(cohort.size, np.nan) for name in ENDPOINTS}
+    for patient in selected.patient[~selected.is_control].tolist():
+        rows = slice(bounds[patient], bounds[patient + 1])
+        onsets = relapses[relapse_bounds[patient] : relapse_bounds[patient + 1]]
         visits = [
-            EdssVisit(date.fromordinal(int(cohort.edss.day[i])), float(cohort.edss.value[i]))
-            for i in rows
+            EdssVisit(date.fromordinal(day), score)
+            for day, score in zip(days[rows], scores[rows], strict=True)
         ]
-        found = {
-            "cdw": next((e.event for e in confirmed_worsenings(visits, onsets)), None),
-            "pira": next((e.event for e in pira_events(visits, onsets) if e.is_pira), None),
-            "spms": spms_onset(_scored(cohort, rows, visits), onsets).onset,
-        }
-        for name, day in found.items():
-            if day is not None:
-                events[name][patient] = day.toordinal()
-    return Courses(events, end)
+        for name, last in _last_confirmable(days[rows], onsets).items():
+            ends[name][patient] = last
+        if _ever_rose(scores[rows]):
+            for name, day in _events(visits, onsets, systems[rows]).items():
+                events[name][patient] = day
+    return Courses(events, ends)
 
 
-def _days(cohort: Cohort, bounds: IntArray, patient: int) -> list[date]:
-    """Return the relapse onsets of a patient."""
-    days = cohort.relapses.day[bounds[patient] : bounds[patient + 1]]
-    return [date.fromordinal(int(day)) for day in days]
+def _systems(scores: FloatArray) -> list[dict[str, int]]:
+    """Return the functional systems that were scored, one dict per visit."""
+    out: list[dict[str, int]] = [{} for _ in range(scores.shape[0])]
+    for row, at in zip(
+        *(found.tolist() for found in np.nonzero(np.isfinite(scores))), strict=True
+    ):
+        out[row][SYSTEMS[at]] = int(scores[row, at])
+    return out
 
 
-def _scored(cohort: Cohort, rows: IntArray, visits: list[EdssVisit]) -> list[ScoredVisit]:
-    """Return the visits with the functional systems that were scored."""
-    scored = []
-    for row, visit in zip(rows, visits, strict=True):
-        own = cohort.systems[row]
-        known = {name: int(s) for name, s in zip(SYSTEMS, own, strict=True) if np.isfinite(s)}
-        scored.append(ScoredVisit(visit.when, visit.edss, known))
-    return scored
+def _ever_rose(scores: list[float]) -> bool:
+    """Say whether any score lies above an earlier one."""
+    return any(later > lowest for later, lowest in zip(
+        scores[1:], itertools.accumulate(scores, min), strict=False
+    ))  # fmt: skip
+
+
+def _last_confirmable(days: list[int], onsets: list[date]) -> dict[str, float]:
+    """Return, by endpoint, the last visit that a later one could have confirmed."""
+    calm = next(
+        (day for day in reversed(days) if is_calm(date.fromordinal(day), onsets)), -math.inf
+    )
+    return {
+        name: max((day for day in days if calm - day >= wait), default=math.nan)
+        for name, wait in CONFIRMED_AFTER.items()
+    }
+
+
+def _events(
+    visits: list[EdssVisit], onsets: list[date], systems: list[dict[str, int]]
+) -> dict[str, int]:
+    """Return the day of the first event of each kind that a patient has."""
+    scored = [
+        ScoredVisit(visit.when, visit.edss, own)
+        for visit, own in zip(visits, systems, strict=True)
+    ]
+    found = {
+        "cdw": next((e.event for e in confirmed_worsenings(visits, onsets)), None),
+        "pira": next((e.event for e in pira_events(visits, onsets) if e.is_pira), None),
+        "spms": spms_onset(scored, onsets).onset,
+    }
+    return {name: day.toordinal() for name, day in found.items() if day is not None}
 
 
 def counting_rows(selected: Selected, courses: Courses, endpoint: str) -> Rows:
@@ -130,8 +169,9 @@ def counting_rows(selected: Selected, courses: Courses, endpoint: str) -> Rows:
         patient[1:] != patient[:-1], np.ones(min(1, patient.size), dtype=np.bool_)
     )
     following = np.where(is_last, np.inf, np.append(day[1:], np.inf)[: day.size])
-    event, end = courses.events[endpoint][patient], courses.end[patient]
-    close = np.fmin(np.fmin(following, end), np.where(np.isfinite(event), event, np.inf))
+    event, end = courses.events[endpoint][patient], courses.ends[endpoint][patient]
+    until = np.where(np.isfinite(end), end, -np.inf)
+    close = np.minimum(np.minimum(following, until), np.where(event > 0, event, np.inf))
     keep = (close > day) & ~(event <= first[patient])
     edss_row = latest_row(cohort.edss.patient, cohort.edss.day, patient, day.astype(np.int64))
     edss = np.where(edss_row >= 0, cohort.edss.value[np.maximum(edss_row, 0)], np.nan)

@@ -27,9 +27,8 @@ def kaplan_meier(years: FloatArray, is_event: NDArray[np.bool_]) -> Curve:
     """Return the share without an event over time, from (0, 1) on."""
     if years.size == 0:
         raise NotAssessable("A survival curve needs patients.")
-    times = np.unique(years[is_event])
+    times, died = np.unique(years[is_event], return_counts=True)
     at_risk = years.size - np.searchsorted(np.sort(years), times, side="left")
-    died = np.array([(is_event & (years == t)).sum() for t in times], dtype=np.float64)
     survival = np.cumprod(1 - died / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(died / (at_risk * (at_risk - died)))
@@ -58,17 +57,20 @@ def log_rank(years: FloatArray, is_event: NDArray[np.bool_], group: IntArray) ->
     """
     if np.unique(group).size < 2 or not is_event.any():
         raise NotAssessable("A log-rank test needs two groups and an event.")
-    observed = expected = variance = 0.0
-    for time in np.unique(years[is_event]):
-        at_risk = years >= time
-        n, n1 = float(at_risk.sum()), float((at_risk & (group == 1)).sum())
-        died = is_event & (years == time)
-        d, d1 = float(died.sum()), float((died & (group == 1)).sum())
-        observed += d1
-        expected += d * n1 / n
-        if n > 1:
-            variance += d * (n1 / n) * (1 - n1 / n) * (n - d) / (n - 1)
+    times = np.unique(years[is_event])
+
+    def at_risk(of: FloatArray) -> FloatArray:
+        return as_floats(of.size - np.searchsorted(np.sort(of), times, side="left"))
+
+    def died(of: FloatArray) -> FloatArray:
+        return as_floats(np.bincount(np.searchsorted(times, of), minlength=times.size))
+
+    n, n1 = at_risk(years), at_risk(years[group == 1])
+    d, d1 = died(years[is_event]), died(years[is_event & (group == 1)])
+    expected = d * n1 / n
+    spread = d * (n1 / n) * (1 - n1 / n) * (n - d) / np.maximum(n - 1, 1)
+    observed, variance = float((d1 - expected).sum()), float(spread.sum())
     if variance <= 0:
         raise NotAssessable("The groups are never at risk together.")
-    statistic = (observed - expected) ** 2 / variance
+    statistic = observed**2 / variance
     return Test(float(statistic), 1.0, float(stats.chi2.sf(statistic, 1)))

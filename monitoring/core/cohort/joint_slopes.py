@@ -20,7 +20,11 @@ Q = 4
 SAMPLE = 1500
 """Patients who give the start of a large fit."""
 
-_LOWER = np.tril_indices(Q)
+RHO = 2
+"""Coordinate of theta that is atanh of the correlation of the slopes."""
+
+_SLOPES_FIRST = np.array([1, 3, 0, 2])
+_FREE = (np.array([2, 2, 2, 3, 3, 3, 3]), np.array([0, 1, 2, 0, 1, 2, 3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,8 @@ class JointFit:
         Intercept and slope of brain, then of cord, then each covariate's effect on the brain's
         and on the cord's slope.
     G : array, shape (4, 4)
-    slope_correlation, se_atanh : float
-        Correlation of the random slopes and the standard error of its atanh (Wald, from the
-        observed information).
+    theta : array, shape (12,)
+        Where the maximum lies, in the coordinates of `_factor`.
     """
 
     log_likelihood: float
@@ -85,8 +88,8 @@ class JointFit:
     beta_covariance: FloatArray
     G: FloatArray
     sigma: FloatArray
+    theta: FloatArray
     slope_correlation: float
-    se_atanh: float
     patients: int
 
     @property
@@ -95,9 +98,7 @@ class JointFit:
         return float(np.sqrt(self.G[1, 1])), float(np.sqrt(self.G[3, 3]))
 
 
-def fit_joint_slopes(
-    sums: Sums, covariates: FloatArray | None = None, *, with_error: bool = True
-) -> JointFit:
+def fit_joint_slopes(sums: Sums, covariates: FloatArray | None = None) -> JointFit:
     """Fit by maximum likelihood.
 
     Parameters
@@ -110,18 +111,19 @@ def fit_joint_slopes(
     NotAssessable
         Where the slopes have no spread of their own or the search does not converge.
     """
-    design = _design(sums, covariates)
-    # Many patients start from the answer of some of them; evenly spaced, so not random.
-    few = np.linspace(0, sums.size - 1, SAMPLE).astype(np.int64)
-    is_large = sums.size > 2 * SAMPLE
-    theta = _search(sums.take(few), design[few], _start(sums)) if is_large else _start(sums)
-    theta = _search(sums, design, theta)
-    state = _Likelihood(sums, design, theta)
-    deviance, gradient = state.both()
-    if float(np.abs(gradient).max()) > 2e-4 * max(sums.size, 250):
-        raise NotAssessable(
-            "The mixed model of the slopes did not converge; no number is shown."
-        )
+    design = joint_design(sums, covariates)
+    theta = _start(sums)
+    if sums.size > 2 * SAMPLE:
+        # Many patients start from the answer of some of them, evenly spaced, and measure their
+        # steps by its curvature: a handful of looks at everybody is then enough.
+        few = np.linspace(0, sums.size - 1, SAMPLE).astype(np.int64)
+        part, own = sums.take(few), design[few]
+        theta = search(part, own, theta)
+        scale = whitening(curvature(part, own, theta) * (sums.size / SAMPLE))
+        theta = search(sums, design, theta, scale=scale)
+    else:
+        theta = search(sums, design, theta)
+    state = JointLikelihood(sums, design, theta)
     sd = np.sqrt(np.diag(state.G))
     if min(sd[1], sd[3]) < 1e-3:
         raise NotAssessable("The slopes differ too little between patients to be correlated.")
@@ -130,41 +132,74 @@ def fit_joint_slopes(
         raise NotAssessable(
             "The correlation of the slopes lies at its limit; more scans needed."
         )
-    se = float("nan")
-    if with_error and is_large:
-        # Information grows with the patients: that of a sample, scaled.
-        se = _se_atanh(sums.take(few), design[few], theta, rho) * (SAMPLE / sums.size) ** 0.5
-    elif with_error:
-        se = _se_atanh(sums, design, theta, rho)
+    if float(np.abs(state.gradient()).max()) > 2e-4 * max(sums.size, 250):
+        raise NotAssessable(
+            "The mixed model of the slopes did not converge; no number is shown."
+        )
     return JointFit(
-        log_likelihood=-0.5 * deviance,
+        log_likelihood=-0.5 * state.deviance(),
         beta=_unshift(state.beta, sums.shift),
         beta_covariance=state.covariance,
         G=state.G,
         sigma=state.sigma,
+        theta=theta,
         slope_correlation=rho,
-        se_atanh=se,
         patients=sums.size,
     )
 
 
-def _search(sums: Sums, design: FloatArray, start: FloatArray) -> FloatArray:
-    """Return theta at the largest likelihood."""
+def search(
+    sums: Sums,
+    design: FloatArray,
+    start: FloatArray,
+    *,
+    scale: FloatArray | None = None,
+    tolerance: float = 1e-13,
+) -> FloatArray:
+    """Return theta at the largest likelihood.
+
+    Parameters
+    ----------
+    scale : array, shape (12, k), or None
+        The search moves in start + scale x only: a square one measures the steps, one with
+        fewer columns holds a direction fixed.
+    """
+    scale = np.eye(start.size) if scale is None else scale
 
     def target(x: FloatArray) -> tuple[float, FloatArray]:
-        return _Likelihood(sums, design, x).both()
+        state = JointLikelihood(sums, design, start + scale @ x)
+        return state.deviance(), scale.T @ state.gradient()
 
     found = minimize(
         target,
-        start,
+        np.zeros(scale.shape[1]),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 400, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 25},
+        options={"maxiter": 400, "ftol": tolerance, "gtol": 1e-6, "maxcor": 25},
     )
-    return as_floats(found.x)
+    return as_floats(start + scale @ found.x)
 
 
-def _design(sums: Sums, covariates: FloatArray | None) -> FloatArray:
+def curvature(sums: Sums, design: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return the second derivatives of the deviance at theta, by differences of gradients."""
+    size = theta.size
+    hessian = np.zeros((size, size))
+    for i in range(size):
+        step = np.zeros(size)
+        step[i] = 1e-4 * max(1.0, abs(theta[i]))
+        up = JointLikelihood(sums, design, theta + step).gradient()
+        down = JointLikelihood(sums, design, theta - step).gradient()
+        hessian[i] = (up - down) / (2 * step[i])
+    return as_floats((hessian + hessian.T) / 2)
+
+
+def whitening(hessian: FloatArray) -> FloatArray:
+    """Return the steps along which the deviance is a unit bowl, as columns."""
+    values, vectors = np.linalg.eigh(hessian)
+    return as_floats(vectors / np.sqrt(np.maximum(values, 1e-6 * values[-1])))
+
+
+def joint_design(sums: Sums, covariates: FloatArray | None) -> FloatArray:
     """Return C, shape (P, 4, p): the mean of each patient's four effects is C beta."""
     k = 0 if covariates is None else covariates.shape[1]
     design = np.zeros((sums.size, Q, Q + 2 * k))
@@ -181,8 +216,25 @@ def _start(sums: Sums) -> FloatArray:
     level = [
         max(float((sums.zy[:, k, 0] / np.maximum(sums.n[:, k], 1)).std()), 0.5) for k in (0, 1)
     ]
-    factor = np.diag([level[0], 0.3, level[1], 0.6])
-    return np.concatenate([factor[_LOWER], np.log([0.7, 1.5])])
+    free = np.zeros((Q, Q))
+    free[2, 2], free[3, 3] = level
+    return np.concatenate([np.log([0.3, 0.6]), [0.0], free[_FREE], np.log([0.7, 1.5])])
+
+
+def _factor(theta: FloatArray) -> FloatArray:
+    """Return the Cholesky factor of G with the slopes first: brain, cord, then intercepts.
+
+    theta holds ln SD of both slopes, atanh of their correlation, the seven free entries of the
+    intercepts' rows, and ln of both error SDs: the correlation that is asked for is a
+    coordinate of its own, so that it can be held fixed.
+    """
+    first, second = np.exp(theta[:2])
+    rho = np.tanh(theta[RHO])
+    factor = np.zeros((Q, Q))
+    factor[0, 0] = first
+    factor[1, :2] = second * rho, second * np.sqrt(1 - rho**2)
+    factor[_FREE] = theta[3:10]
+    return factor
 
 
 def _unshift(beta: FloatArray, shift: FloatArray) -> FloatArray:
@@ -193,95 +245,69 @@ def _unshift(beta: FloatArray, shift: FloatArray) -> FloatArray:
     return out
 
 
-class _Likelihood:
-    """Deviance and gradient at one theta: the Cholesky factor of G, then log error SDs."""
+class JointLikelihood:
+    """Deviance and gradient at one theta (see `_factor`)."""
 
     def __init__(self, sums: Sums, design: FloatArray, theta: FloatArray) -> None:
-        self.sums, self.design = sums, design
-        factor = np.zeros((Q, Q))
-        factor[_LOWER] = theta[: _LOWER[0].size]
-        self.factor, self.G = factor, factor @ factor.T
-        self.sigma = np.exp(theta[_LOWER[0].size :])
+        self.sums, self.design, self.theta = sums, design, theta
+        self.factor = _factor(theta)
+        self.G = np.empty((Q, Q))
+        self.G[np.ix_(_SLOPES_FIRST, _SLOPES_FIRST)] = self.factor @ self.factor.T
+        self.sigma = np.exp(theta[10:])
         precision = 1 / self.sigma**2
         A = np.zeros((sums.size, Q, Q))
         A[:, :2, :2] = sums.zz[:, 0] * precision[0]
         A[:, 2:, 2:] = sums.zz[:, 1] * precision[1]
         r = np.concatenate([sums.zy[:, 0] * precision[0], sums.zy[:, 1] * precision[1]], 1)
-        self.A = A
         # V^-1 through the four effects: Z'V^-1 Z = A (I + G A)^-1, never the rows themselves.
         inner = np.linalg.inv(np.eye(Q) + self.G @ A)
         self.H = inner @ self.G
         self.M = A @ inner
-        v = r - (A @ (self.H @ r[:, :, None]))[:, :, 0]
-        CM = np.swapaxes(design, 1, 2) @ self.M
-        self.information = (CM @ design).sum(axis=0)
-        projection = np.einsum("pqk,pq->k", design, v)
+        Hr = (self.H @ r[:, :, None])[:, :, 0]
+        v = r - (A @ Hr[:, :, None])[:, :, 0]
+        MC = self.M @ design
+        flat = design.reshape(-1, design.shape[2])
+        self.information = flat.T @ MC.reshape(flat.shape)
+        projection = v.ravel() @ flat
         self.covariance = as_floats(np.linalg.inv(self.information))
         self.beta = as_floats(self.covariance @ projection)
         self.log_det = float(
-            -np.linalg.slogdet(inner)[1].sum() + (sums.n * 2 * np.log(self.sigma)).sum()
+            -np.log(np.linalg.det(inner)).sum() + (sums.n * 2 * np.log(self.sigma)).sum()
         )
         self.quadratic = float(
-            (sums.yy * precision).sum()
-            - np.einsum("pi,pij,pj->", r, self.H, r)
-            - projection @ self.beta
+            (sums.yy * precision).sum() - r.ravel() @ Hr.ravel() - projection @ self.beta
         )
-        self.pull = v - np.einsum("pij,pjk,k->pi", self.M, design, self.beta)
+        self.pull = v - MC @ self.beta
 
-    def both(self) -> tuple[float, FloatArray]:
-        """Return deviance and its gradient."""
+    def deviance(self) -> float:
+        """Return -2 log likelihood."""
         rows = float(self.sums.n.sum())
-        deviance = self.log_det + self.quadratic + rows * float(np.log(2 * np.pi))
-        return deviance, self.gradient()
+        return float(self.log_det + self.quadratic + rows * np.log(2 * np.pi))
 
     def gradient(self) -> FloatArray:
         """Return the gradient of the deviance in theta."""
         slope_G = self.M.sum(axis=0) - self.pull.T @ self.pull
-        slope_factor = 2 * slope_G @ self.factor
-        mean = np.einsum("pqk,k->pq", self.design, self.beta)
-        sums, out = self.sums, []
-        for k, part in ((0, slice(0, 2)), (1, slice(2, 4))):
-            s2 = self.sigma[k] ** 2
-            zz, zy = sums.zz[:, k], sums.zy[:, k]
-            own = mean[:, part]
-            # Residuals of the fixed part: Z'e and e'e.
-            ze = zy - np.einsum("pij,pj->pi", zz, own)
-            ee = sums.yy[:, k] - 2 * (own * zy).sum(1) + np.einsum("pi,pij,pj->p", own, zz, own)
-            effect = np.einsum("ij,pj->pi", self.G, self.pull)[:, part]
-            rest = ee - 2 * (effect * ze).sum(1)
-            rest = rest + np.einsum("pi,pij,pj->p", effect, zz, effect)
-            trace = sums.n[:, k] - np.einsum("pij,pji->p", self.H[:, part, part], zz / s2)
-            out.append(2 * float((trace - rest / s2).sum()))
-        return np.concatenate([slope_factor[_LOWER], out])
+        ordered = slope_G[np.ix_(_SLOPES_FIRST, _SLOPES_FIRST)]
+        by_factor = 2 * ordered @ self.factor
+        rho = np.tanh(self.theta[RHO])
+        height = self.factor[1, 1]
+        turn = by_factor[1, 0] * np.sqrt(1 - rho**2) - by_factor[1, 1] * rho
+        return np.concatenate([
+            [by_factor[0, 0] * self.factor[0, 0], by_factor[1, :2] @ self.factor[1, :2]],
+            [height * turn],
+            by_factor[_FREE],
+            [self._by_error(0), self._by_error(1)],
+        ])  # fmt: skip
 
-
-def _correlation_of(theta: FloatArray) -> float:
-    """Return the correlation of the slopes at theta."""
-    factor = np.zeros((Q, Q))
-    factor[_LOWER] = theta[: _LOWER[0].size]
-    G = factor @ factor.T
-    return float(G[1, 3] / np.sqrt(G[1, 1] * G[3, 3]))
-
-
-def _se_atanh(sums: Sums, design: FloatArray, theta: FloatArray, rho: float) -> float:
-    """Return the Wald standard error of atanh(rho) from the observed information."""
-    size = theta.size
-    hessian, tilt = np.zeros((size, size)), np.zeros(size)
-    for i in range(size):
-        step = np.zeros(size)
-        step[i] = 1e-4 * max(1.0, abs(theta[i]))
-        up = _Likelihood(sums, design, theta + step).gradient()
-        down = _Likelihood(sums, design, theta - step).gradient()
-        hessian[i] = (up - down) / (2 * step[i])
-        tilt[i] = (_correlation_of(theta + step) - _correlation_of(theta - step)) / (
-            2 * step[i]
-        )
-    # Deviance is twice the negative log likelihood.
-    information = (hessian + hessian.T) / 4
-    values = np.linalg.eigvalsh(information)
-    if values[0] <= 0:
-        raise NotAssessable(
-            "The slopes' correlation has no interval: too few scans per patient."
-        )
-    variance = float(tilt @ np.linalg.solve(information, tilt))
-    return float(np.sqrt(variance)) / (1 - rho * rho)
+    def _by_error(self, region: int) -> float:
+        """Return the derivative in ln of a region's error SD."""
+        part = slice(2 * region, 2 * region + 2)
+        s2 = self.sigma[region] ** 2
+        zz, zy = self.sums.zz[:, region], self.sums.zy[:, region]
+        # Fixed part and posterior effect together: rest = |y - Z own|^2.
+        own = (self.design[:, part] @ self.beta) + self.pull @ self.G[:, part]
+        fitted = (zz @ own[:, :, None])[:, :, 0]
+        yy, n = self.sums.yy[:, region].sum(), self.sums.n[:, region].sum()
+        rest = yy - 2 * (own * zy).sum() + (own * fitted).sum()
+        trace = n - (self.H[:, part, part] * zz).sum() / s2
+        return float(2 * (trace - rest / s2))

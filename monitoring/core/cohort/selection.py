@@ -142,10 +142,16 @@ def select(cohort: Cohort, definition: Definition) -> Selected:
             is_control | np.isfinite(edss),
             f"No EDSS within {definition.edss_within_days} days of such a scan",
         ),
-        (is_control | (_group(definition, edss) >= 0), "EDSS in none of the groups"),
     )
     keep, excluded = _keep(cohort, table, steps)
     rows = _representative(table, np.flatnonzero(keep), definition.visit)
+    # Asked of the chosen visit only: a visit that is chosen for its EDSS would stand for a
+    # patient as he no longer is.
+    in_group = is_control[rows] | (_group(definition, edss[rows]) >= 0)
+    if not in_group.all():
+        gone = tuple(cohort.ids[one] for one in table.patient[rows[~in_group]])
+        excluded = (*excluded, Exclusion("EDSS in none of the groups", gone))
+        rows = rows[in_group]
     return _selected(
         cohort,
         definition,

@@ -23,6 +23,7 @@ from monitoring.core.cohort.report import (
     p_words,
 )
 from monitoring.core.cohort.selection import Selected
+from monitoring.core.cohort.slope_profile import SlopeProfile, equality_p, slope_profile
 from monitoring.core.cohort.table import CORD, DAYS_PER_YEAR, column, slices
 from monitoring.core.cohort_statistics import Z95
 from monitoring.core.errors import NotAssessable
@@ -101,13 +102,44 @@ def sums_for(data: SlopeData, chosen: IntArray) -> Sums:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSlopes:
+    """The slopes of one EDSS group, and the profile interval of their correlation."""
+
+    group: str
+    fit: JointFit
+    profile: SlopeProfile
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """Return correlation, interval and group in words."""
+        words = interval_words(self.fit.slope_correlation, self.low, self.high)
+        return f"{words} in {self.group}"
+
+
+def group_slopes(data: SlopeData, chosen: IntArray, *, name: str) -> GroupSlopes:
+    """Fit one group and follow its likelihood to both ends of the interval.
+
+    Raises
+    ------
+    NotAssessable
+        Where the model does not converge or the interval has no end.
+    """
+    sums = sums_for(data, chosen)
+    fit = fit_joint_slopes(sums)
+    profile = slope_profile(sums, fit)
+    return GroupSlopes(name, fit, profile, *profile.interval())
+
+
 def slopes_room(selected: Selected) -> Room:
     """Correlation of the slopes of brain and cord by EDSS group."""
     slug, title = "slopes", "Brain and cord over time, by EDSS group"
     question = "Do brain and cord shrink together, and less so beyond mild disability?"
     data = slope_data(selected)
     is_long = np.all(data.count >= MINIMUM_SCANS, axis=1)
-    found: list[tuple[str, JointFit]] = []
+    found: list[GroupSlopes] = []
     notes: list[str] = []
     for name, rows in edss_groups(selected):
         chosen = np.flatnonzero(rows & is_long)
@@ -118,77 +150,53 @@ def slopes_room(selected: Selected) -> Room:
             )
             continue
         try:
-            found.append((name, fit_joint_slopes(sums_for(data, chosen))))
+            found.append(group_slopes(data, chosen, name=name))
         except NotAssessable as error:
             notes.append(f"{name}: {error}")
     if not found:
         return Room(slug, title, question, Verdict.CANNOT_SAY, " ".join(notes))
     verdict, answer = _compared(found)
-    return Room(
-        slug,
-        title,
-        question,
-        verdict,
-        answer,
-        tuple(notes),
-        (_slopes_table(found),),
+    figure = [
         {
-            "slopes": [
-                {
-                    "structure": CORD,
-                    "name": "Slopes of brain and cord",
-                    "group": name,
-                    "n": fit.patients,
-                    "value": fit.slope_correlation,
-                    "low": correlation_interval(fit)[0],
-                    "high": correlation_interval(fit)[1],
-                }
-                for name, fit in found
-            ]
-        },
-    )
+            "structure": CORD, "name": "Slopes of brain and cord", "group": one.group,
+            "n": one.fit.patients, "value": one.fit.slope_correlation,
+            "low": one.low, "high": one.high,
+        }
+        for one in found
+    ]  # fmt: skip
+    return Room(
+        slug, title, question, verdict, answer, tuple(notes), (_slopes_table(found),),
+        {"slopes": figure},
+    )  # fmt: skip
 
 
-def correlation_interval(fit: JointFit) -> tuple[float, float]:
-    """Return the 95 % interval of the slope correlation, on the scale of atanh."""
-    z, width = np.arctanh(fit.slope_correlation), Z95 * fit.se_atanh
-    return float(np.tanh(z - width)), float(np.tanh(z + width))
-
-
-def _compared(found: list[tuple[str, JointFit]]) -> tuple[Verdict, str]:
+def _compared(found: list[GroupSlopes]) -> tuple[Verdict, str]:
     """Test the mildest group against the last."""
-    (first, mild), (last, severe) = found[0], found[-1]
-    words = (
-        f"r = {interval_words(mild.slope_correlation, *correlation_interval(mild))} in {first}"
-    )
+    mild, severe = found[0], found[-1]
     if len(found) < 2:
-        return Verdict.CANNOT_SAY, f"{words}; no other group has enough patients."
-    words += (
-        f", {interval_words(severe.slope_correlation, *correlation_interval(severe))} in {last}"
-    )
-    gap = np.arctanh(mild.slope_correlation) - np.arctanh(severe.slope_correlation)
-    z = float(gap / np.hypot(mild.se_atanh, severe.se_atanh))
-    p = float(2 * stats.norm.sf(abs(z)))
-    if p < 0.05 and z > 0:
+        return Verdict.CANNOT_SAY, f"r = {mild.words}; no other group has enough patients."
+    words = f"r = {mild.words}, {severe.words}"
+    p = equality_p(mild.profile, severe.profile)
+    if p < 0.05 and mild.profile.z > severe.profile.z:
         return Verdict.SUPPORTED, (
-            f"The slopes of brain and cord go together less in {last} than in {first}: {words} "
-            f"({p_words(p)})."
+            f"The slopes of brain and cord go together less in {severe.group} than in "
+            f"{mild.group}: {words} ({p_words(p)})."
         )
     return Verdict.NOT_SUPPORTED, (
-        f"The slopes of brain and cord do not go together less in {last} than in {first}: "
-        f"{words} ({p_words(p)})."
+        f"The slopes of brain and cord do not go together less in {severe.group} than in "
+        f"{mild.group}: {words} ({p_words(p)})."
     )
 
 
-def _slopes_table(found: list[tuple[str, JointFit]]) -> Table:
+def _slopes_table(found: list[GroupSlopes]) -> Table:
     """Return mean slopes, their spread and their correlation."""
     rows: list[tuple[Cell, ...]] = []
-    for name, fit in found:
+    for one in found:
+        fit = one.fit
         error = np.sqrt(np.diag(fit.beta_covariance))
-        low, high = correlation_interval(fit)
         rows.append((
-            name, fit.patients, float(fit.beta[1]), float(error[1]), float(fit.beta[3]),
-            float(error[3]), *fit.slope_sd, fit.slope_correlation, low, high,
+            one.group, fit.patients, float(fit.beta[1]), float(error[1]), float(fit.beta[3]),
+            float(error[3]), *fit.slope_sd, fit.slope_correlation, one.low, one.high,
         ))  # fmt: skip
     heads = (
         ("EDSS group", None), ("Patients", 0), ("Brain, %/yr", 2), ("SE", 2),
@@ -201,7 +209,8 @@ def _slopes_table(found: list[tuple[str, JointFit]]) -> Table:
         tuple(Column(head, digits) for head, digits in heads),
         tuple(rows),
         "Maximum likelihood, random intercepts and slopes of both regions correlated; 95 % "
-        "intervals on the scale of atanh r. EDSS group at the selected visit.",
+        "profile likelihood intervals of r; groups compared by the likelihood ratio. EDSS "
+        "group at the selected visit.",
     )
 
 
@@ -215,30 +224,28 @@ def accrual(selected: Selected) -> tuple[FloatArray, FloatArray]:
     said = selected.cohort.lesions
     bounds = slices(said.patient, selected.cohort.size)
     first, stop = bounds[selected.patient], bounds[selected.patient + 1]
-    n = selected.patient.size
-    brain, cord = np.full(n, np.nan), np.full(n, np.nan)
-    for i in range(n):
-        a, b = int(first[i]), int(stop[i])
-        if b - a < 2:
-            continue
-        years = (said.day[b - 1] - said.day[a]) / DAYS_PER_YEAR
-        if years < 1:
-            continue
-        new = said.new[a + 1 : b]
-        known = np.isfinite(new)
-        if known.any() and known.mean() >= 0.5:
-            brain[i] = new[known].mean() * (b - a - 1) / years
-        else:
-            brain[i] = _rise(said.brain[a:b], years)
-        cord[i] = _rise(said.cord[a:b], years)
-    return brain, cord
-
-
-def _rise(counts: FloatArray, years: float) -> float:
-    """Return the rise per year between the first and the last count; NaN where unknown."""
-    if not (np.isfinite(counts[0]) and np.isfinite(counts[-1])):
-        return float("nan")
-    return float(max(counts[-1] - counts[0], 0.0) / years)
+    known = np.isfinite(said.new)
+    # Sums from the second statement on: what was new at the first happened before it.
+    counted = np.append(0, np.cumsum(known))
+    summed = np.append(0.0, np.cumsum(np.where(known, said.new, 0.0)))
+    has_two = stop - first >= 2
+    a, b = np.where(has_two, first, 0), np.where(has_two, stop, 2)
+    if not has_two.any():
+        nothing = np.full(selected.patient.size, np.nan)
+        return nothing, nothing.copy()
+    years = (said.day[b - 1] - said.day[a]) / DAYS_PER_YEAR
+    is_long = has_two & (years >= 1)
+    years = np.where(is_long, years, 1.0)
+    looks = b - a - 1
+    stated = counted[b] - counted[a + 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        new = (summed[b] - summed[a + 1]) / stated * looks / years
+    rise = [np.maximum(of[b - 1] - of[a], 0.0) / years for of in (said.brain, said.cord)]
+    brain = np.where((stated > 0) & (2 * stated >= looks), new, rise[0])
+    return (
+        as_floats(np.where(is_long, brain, np.nan)),
+        as_floats(np.where(is_long, rise[1], np.nan)),
+    )
 
 
 def lesion_room(selected: Selected) -> Room:
@@ -261,7 +268,7 @@ def lesion_room(selected: Selected) -> Room:
             continue
         own = rate[chosen] - rate[chosen].mean()
         try:
-            fit = fit_joint_slopes(sums_for(data, chosen), own[:, None], with_error=False)
+            fit = fit_joint_slopes(sums_for(data, chosen), own[:, None])
         except NotAssessable as error:
             notes.append(f"New {word} lesions: {error}")
             continue

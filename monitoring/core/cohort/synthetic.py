@@ -10,6 +10,7 @@ from datetime import date
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from monitoring.core.cohort.table import (
     COLUMNS,
@@ -58,7 +59,6 @@ class Truth:
     hazard: float = 0.05
     lesion_slope: float = -0.25
     """Percent per year of brain and cord per new lesion a year."""
-    cord_on_edss: bool = True
 
 
 NULL = Truth(
@@ -70,11 +70,13 @@ NULL = Truth(
     slope_r_severe=0.4,
     d_hazard=0.0,
     lesion_slope=0.0,
-    cord_on_edss=False,
 )
 """Nothing differs between groups, nothing predicts, nothing goes with lesions."""
 
-BAND_EDSS = ((1.0, 1.5), (2.0, 2.5), (3.0, 3.5), (4.0, 5.0), (6.0, 6.5))
+BAND_LOWEST = np.array([1.0, 2.0, 3.0, 4.0, 6.0])
+"""Lowest EDSS of each band of the fine set that is drawn; the others are half a point up."""
+STARTS = np.repeat(np.arange(5), (6, 3, 5, 2, 4))
+"""Bands at the first visit, in turn: so many convert that the last visit has them all."""
 SD = {"brain": 5.0, "cord": 7.0}
 ERROR = {"brain": 0.6, "cord": 1.5}
 SLOPE = {"brain": (-0.4, 0.25), "cord": (-0.9, 0.55)}
@@ -107,14 +109,17 @@ def synthetic_cohort(
     visits: int = 8,
 ) -> Cohort:
     """Draw a cohort of yearly visits; the last visit carries the planted cross-section."""
-    people = _people(truth, patients, controls, rng)
     total = patients + controls
     years = as_floats(np.arange(visits))
+    excess = _excess(total, visits, rng)
+    converted = _conversions(truth, excess, visits, rng)
+    # What is asked of the last visit is planted there, after the conversions: an EDSS that
+    # knew of a later conversion would be a covariate from the future.
+    before, after = _scores(patients, converted[:patients] < visits)
+    people = _people(truth, after, controls, rng)
     shift = _levels(truth, people, rng)
-    excess = _excess(truth, people, visits, rng)
-    converted = _conversions(truth, people, excess, visits, rng)
     readings = _readings(people, shift, years, rng)
-    edss, systems = _edss(people, converted, visits)
+    edss, systems = _edss(before, after, converted[:patients], visits)
     day = FIRST_DAY + np.round(365.25 * np.arange(visits)).astype(int)
     statements = _statements(people, excess, day, rng)
     names = tuple(f"S-C{i:05d}" if people.is_control[i] else f"S-{i:05d}" for i in range(total))
@@ -145,11 +150,20 @@ def synthetic_cohort(
     )
 
 
-def _people(truth: Truth, patients: int, controls: int, rng: Generator) -> _People:
-    """Draw who there is: equal bands, slopes correlated as planted."""
-    total = patients + controls
-    is_control = (np.arange(total) >= patients).astype(float)
-    band = np.where(is_control == 1, 0, np.arange(total) % 5)
+def _scores(patients: int, has_converted: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Return each patient's EDSS before and after: a step higher for whoever converted."""
+    turn = np.arange(patients)
+    before = BAND_LOWEST[STARTS[turn % STARTS.size]] + 0.5 * (turn // STARTS.size % 2)
+    step = np.where(before < 6, 1.0, 0.5)
+    return as_floats(before), as_floats(before + step * has_converted)
+
+
+def _people(truth: Truth, edss: FloatArray, controls: int, rng: Generator) -> _People:
+    """Draw who there is: bands by the last EDSS, slopes correlated as planted."""
+    total = edss.size + controls
+    is_control = (np.arange(total) >= edss.size).astype(float)
+    band = np.zeros(total, dtype=np.int64)
+    band[: edss.size] = np.searchsorted(BAND_LOWEST, edss, side="right") - 1
     new = np.where(is_control == 1, 0.0, rng.gamma(1.5, 0.6, total))
     rho = np.where(band <= 1, truth.slope_r_mild, truth.slope_r_severe)
     first, second = rng.normal(size=(2, total))
@@ -184,24 +198,21 @@ def _levels(truth: Truth, people: _People, rng: Generator) -> FloatArray:
     return np.column_stack([brain, cord + np.where(people.is_control == 1, 0.0, loss)])
 
 
-def _excess(truth: Truth, people: _People, visits: int, rng: Generator) -> FloatArray:
+def _excess(total: int, visits: int, rng: Generator) -> FloatArray:
     """Draw each patient's cord excess loss as of each visit, %/yr, minus is faster."""
-    own = rng.normal(0, 0.7, people.band.size)
-    starts = rng.uniform(0, 1.6 * visits, people.band.size)
-    bend = np.where(rng.random(people.band.size) < 0.3, -1.6, 0.0)
+    own = rng.normal(0, 0.7, total)
+    starts = rng.uniform(0, 1.6 * visits, total)
+    bend = np.where(rng.random(total) < 0.3, -1.6, 0.0)
     later = np.arange(visits)[None, :] >= starts[:, None]
     return as_floats(own[:, None] + bend[:, None] * later)
 
 
-def _conversions(
-    truth: Truth, people: _People, excess: FloatArray, visits: int, rng: Generator
-) -> IntArray:
+def _conversions(truth: Truth, excess: FloatArray, visits: int, rng: Generator) -> IntArray:
     """Draw the visit of worsening from the excess one visit before; ``visits`` for none."""
-    n = people.band.size
     hazard = truth.hazard * np.exp(-truth.d_hazard * excess[:, :-1])
-    happens = rng.random((n, visits - 1)) < -np.expm1(-hazard)
+    happens = rng.random(hazard.shape) < -np.expm1(-hazard)
     first = np.where(happens.any(axis=1), happens.argmax(axis=1) + 1, visits)
-    return np.where(people.is_control == 1, visits, first).astype(np.int64)
+    return first.astype(np.int64)
 
 
 def _readings(
@@ -242,24 +253,17 @@ def _readings(
     )
 
 
-def _edss(people: _People, converted: IntArray, visits: int) -> tuple[Long, FloatArray]:
-    """Return EDSS at every visit: the band's at the end, a confirmed step at conversion."""
-    own = np.flatnonzero(people.is_control == 0)
-    low = np.array([band[0] for band in BAND_EDSS])[people.band[own]]
-    final = low + 0.5 * (own % 2)
-    rose = np.arange(visits)[None, :] >= converted[own][:, None]
-    # Whoever worsened was a step lower before: 1.5 from 0, else 1.0.
-    before = np.where(final - 1.0 >= 1.0, final - 1.0, 0.0)
-    before = np.where((final < 1.5) & (before == 0.0), final, before)
-    value = np.where(
-        rose | (converted[own] >= visits)[:, None], final[:, None], before[:, None]
-    )
+def _edss(
+    before: FloatArray, after: FloatArray, converted: IntArray, visits: int
+) -> tuple[Long, FloatArray]:
+    """Return EDSS at every visit: a step that stays at the conversion."""
+    rose = np.arange(visits)[None, :] >= converted[:, None]
+    value = np.where(rose, after[:, None], before[:, None])
     day = FIRST_DAY + np.round(365.25 * np.arange(visits)).astype(np.int64)
-    patient = np.repeat(own, visits)
-    rows = patient.size
+    patient = np.repeat(np.arange(before.size), visits)
     return (
-        Long(patient, np.tile(day, own.size), value.ravel()),
-        np.full((rows, len(SYSTEMS)), np.nan),
+        Long(patient, np.tile(day, before.size), value.ravel()),
+        np.full((patient.size, len(SYSTEMS)), np.nan),
     )
 
 

@@ -9,7 +9,12 @@ from monitoring.core.cohort.analysis import analyse
 from monitoring.core.cohort.courses import counting_rows, courses_of
 from monitoring.core.cohort.curves import kaplan_meier, log_rank
 from monitoring.core.cohort.definition import Definition
-from monitoring.core.cohort.joint_slopes import fit_joint_slopes, sums_of
+from monitoring.core.cohort.joint_slopes import (
+    fit_joint_slopes,
+    joint_design,
+    search,
+    sums_of,
+)
 from monitoring.core.cohort.power import (
     correlation_power,
     difference_power,
@@ -17,6 +22,7 @@ from monitoring.core.cohort.power import (
 )
 from monitoring.core.cohort.ranking import area_difference, area_under_curve
 from monitoring.core.cohort.selection import select
+from monitoring.core.cohort.slope_profile import equality_p, slope_profile
 from monitoring.core.cohort.synthetic import NULL, Truth, synthetic_cohort
 from monitoring.core.cohort.table import Long
 from monitoring.core.errors import NotAssessable
@@ -106,6 +112,22 @@ def test_a_statement_counts_only_after_it_was_made():
         assert not rows.is_event[rows.patient == patient][:-1].any()
 
 
+def test_nobody_is_at_risk_of_what_no_later_visit_could_confirm():
+    cohort = synthetic_cohort(Truth(), rng=np.random.default_rng(9), patients=60, controls=20)
+    last_but_two, last_but_one, last = np.unique(cohort.edss.day)[-3:].tolist()
+    # One patient relapsed before the last visit, which then confirms nothing.
+    relapsed = replace(cohort, relapses=Long.of([(0, last - 20, 1.0)]))
+
+    courses = courses_of(select(relapsed, Definition()))
+
+    assert courses.ends["cdw"][1] == last_but_one
+    assert courses.ends["spms"][1] == last_but_one
+    assert courses.ends["cdw"][0] == last_but_two
+    for endpoint, events in courses.events.items():
+        seen = np.isfinite(events)
+        assert np.all(events[seen] <= courses.ends[endpoint][seen])
+
+
 def test_the_survival_curve_is_the_one_done_by_hand():
     years = np.array([1.0, 2, 2, 3, 4, 5])
     is_event = np.array([True, True, False, False, True, False])
@@ -136,6 +158,61 @@ def test_the_joint_slopes_equal_nlme():
     assert fit.slope_sd == pytest.approx((0.2448, 0.5320), rel=1e-3)
     assert fit.slope_correlation == pytest.approx(0.7176, abs=1e-3)
     assert fit.sigma == pytest.approx([0.58726, 1.47985], rel=1e-4)
+
+
+def slope_sums(*, patients, rho, seed):
+    """Sums of six yearly scans of brain and cord with slopes correlated by rho."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, patients))
+    slope = [0.25 * first - 0.4, 0.55 * (rho * first + np.sqrt(1 - rho**2) * second) - 0.9]
+    years = np.arange(6.0)
+    y = [
+        rng.normal(0, level, (patients, 1)) + own[:, None] * years
+        + rng.normal(0, error, (patients, 6))
+        for own, level, error in zip(slope, (5, 7), (0.6, 1.5), strict=True)
+    ]  # fmt: skip
+    return sums_of(
+        np.tile(np.repeat(np.arange(patients), 6), 2),
+        np.repeat([0, 1], 6 * patients),
+        np.tile(years, 2 * patients),
+        np.concatenate([one.ravel() for one in y]),
+        patients=patients,
+    )
+
+
+def test_the_profile_interval_ends_where_the_likelihood_has_fallen_enough():
+    sums = slope_sums(patients=60, rho=0.5, seed=4)
+    fit = fit_joint_slopes(sums)
+    profile = slope_profile(sums, fit)
+
+    low, high = profile.interval()
+
+    assert low < fit.slope_correlation < high
+    for end in (low, high):
+        assert profile.rise(np.arctanh(end)) == pytest.approx(3.841, abs=0.06)
+    # The likelihood is not a parabola: this end lies further out than the curvature says.
+    assert abs(np.arctanh(low) - profile.z) != pytest.approx(1.96 * profile.se, rel=0.005)
+
+
+def test_groups_of_one_correlation_are_equal_and_others_are_not():
+    def profile(rho, seed):
+        sums = slope_sums(patients=200, rho=rho, seed=seed)
+        return slope_profile(sums, fit_joint_slopes(sums))
+
+    mild = profile(0.7, 1)
+
+    assert equality_p(mild, profile(0.7, 2)) > 0.05
+    assert equality_p(mild, profile(0.0, 3)) < 0.001
+    assert equality_p(mild, mild) == 1.0
+
+
+def test_a_large_fit_started_from_a_sample_finds_the_same_maximum():
+    sums = slope_sums(patients=3400, rho=0.4, seed=5)
+
+    fit = fit_joint_slopes(sums)
+    again = search(sums, joint_design(sums, None), fit.theta + 0.01)
+
+    assert fit.theta == pytest.approx(again, abs=2e-4)
 
 
 def test_the_area_under_the_curve_counts_pairs_and_clusters():

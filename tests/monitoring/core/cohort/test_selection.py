@@ -74,6 +74,19 @@ def test_each_left_out_patient_is_counted_once_under_the_first_reason():
     assert selected.patient.size + sum(reasons(selected).values()) == 80
 
 
+def test_nobody_is_represented_by_an_old_visit_because_the_latest_edss_is_in_no_group():
+    whole = cohort(patients=100)
+    last = whole.edss.day.max()
+    latest = whole.edss.value[whole.edss.day == last]
+    gap = Definition(bands="custom", custom_bands=parse_bands("0-2.5, 4-10"))
+
+    selected = select(whole, gap)
+
+    in_gap = int(((latest > 2.5) & (latest < 4)).sum())
+    assert reasons(selected) == {"EDSS in none of the groups": in_gap}
+    assert set(selected.day.tolist()) == {int(last)}
+
+
 def test_values_of_another_method_are_never_mixed_in():
     whole = cohort()
     other = Kind("cord_pmj_64mm", "sct", "7.3", "T1-weighted")
