@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +13,7 @@ from django.urls import reverse
 from django_structlog.middlewares import RequestMiddleware
 
 from monitoring.requests import ClinicRequest
-from monitoring.selectors.people import clinic_list, grants_of, roles_in
+from monitoring.selectors.people import grants_of, roles_by_clinic
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -43,18 +44,26 @@ class ContentSecurityPolicyMiddleware:
 
 
 class SessionAgeMiddleware:
-    """End a session 12 hours after its login, however busy it is (ASVS v5.0.0-7.3.2)."""
+    """End a session 12 hours after its login, however busy it is (ASVS v5.0.0-7.3.2).
+
+    That it is in use is written once a minute and not with every answer: each write is a
+    commit that the page waits for. An idle session ends a minute early at most.
+    """
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Log out a session that is too old."""
+        """Log out a session that is too old; note that another one is in use."""
         if request.user.is_authenticated:
-            began = request.session.setdefault("began_at", int(time.time()))
-            if time.time() - began > settings.SESSION_ABSOLUTE_SECONDS:
+            now = int(time.time())
+            began = request.session.setdefault("began_at", now)
+            if now - began > settings.SESSION_ABSOLUTE_SECONDS:
                 auth.logout(request)
                 return redirect(settings.LOGIN_URL)
+            if now - request.session.get("used_at", 0) >= settings.SESSION_TOUCH_SECONDS:
+                request.session["used_at"] = now
+                UserSession.objects.create_from_request(request)
         return self.get_response(request)
 
 
@@ -85,13 +94,14 @@ class ClinicMiddleware:
         known.clinics, known.clinic = [], None
         known.roles, known.grants = frozenset(), frozenset()
         if request.user.is_authenticated:
-            known.clinics = clinic_list(request.user)
+            held = roles_by_clinic(request.user)
+            known.clinics = list(held)
             chosen = request.session.get("clinic")
             known.clinic = next(
                 (clinic for clinic in known.clinics if str(clinic.pk) == chosen),
                 next(iter(known.clinics), None),
             )
         if known.clinic:
-            known.roles = roles_in(request.user, known.clinic)
+            known.roles = held[known.clinic]
             known.grants = grants_of(known.roles)
         return self.get_response(request)

@@ -198,7 +198,7 @@ class TimelineEdss(records.Json):
 class TimelineRun(records.Json):
     """How far one measurement of a scan came."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(source="pk")
     method = serializers.CharField()
     method_version = serializers.CharField()
     status = serializers.ChoiceField(choices=Status.choices)

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitoring.core.comparability import Comparison, SeriesFacts, compare
+from monitoring.core.comparability import SeriesFacts, compare
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -80,16 +80,19 @@ def pairs_plan(
         Follow-ups without any comparable scan before.
     """
     ordered = sorted(candidates, key=lambda one: one.when)
+    alike: dict[SeriesFacts, list[PairCandidate[Key]]] = {}
+    for one in ordered:
+        alike.setdefault(one.facts, []).append(one)
     pairs: list[PlannedPair[Key]] = []
     unpaired: list[Unpaired[Key]] = []
     for one in ordered:
         earlier = [other for other in ordered if other.when < one.when]
         if not earlier:
             continue
-        compared = [(other, compare(other.facts, one.facts)) for other in earlier]
-        same = [other for other, answer in compared if answer.verdict is Comparison.SAME]
+        # What is comparable has equal facts (`compare`); reasons are asked of one only.
+        same = [other for other in alike[one.facts] if other.when < one.when]
         if not same:
-            unpaired.append(Unpaired(one.key, compared[-1][1].reasons))
+            unpaired.append(Unpaired(one.key, compare(earlier[-1].facts, one.facts).reasons))
             continue
         baseline, previous = same[0], same[-1]
         is_first = baseline is earlier[0]

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from monitoring.models.base import ClinicalFact, Record
 from monitoring.models.people import Clinic, Grant
-from monitoring.models.worklist import WorklistColumns
+from monitoring.models.worklist import Attention, WorklistColumns
 
 if TYPE_CHECKING:
     from monitoring.models.people import Actor
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 EDSS_STEPS: tuple[Decimal, ...] = (
     Decimal("0.0"),
     *(Decimal(half) / 2 for half in range(2, 21)),
+)
+
+
+WORKLIST_ORDER = (
+    F("clinic"),
+    F("attention"),
+    F("attention_score").desc(),
+    F("last_scan_on"),
+    F("pseudonym"),
 )
 
 
@@ -83,14 +92,31 @@ class Patient(WorklistColumns, Record):
             ),
         ]
         indexes = [
-            # worklist_page: most noteworthy first, then longest without a scan
+            # worklist: most noteworthy first, then longest without a scan
+            models.Index(*WORKLIST_ORDER, name="worklist_order"),
+            # its filters that keep few: the same order within them
+            models.Index(
+                *WORKLIST_ORDER, name="worklist_waiting", condition=Q(scans_waiting__gt=0)
+            ),
+            models.Index(
+                *WORKLIST_ORDER, name="worklist_failed", condition=Q(runs_failed__gt=0)
+            ),
+            models.Index(
+                *WORKLIST_ORDER,
+                name="worklist_unassessed",
+                condition=Q(
+                    level__in=["insufficient", "uncomputed"],
+                    attention__lt=Attention.CONTROL.value,
+                ),
+            ),
+            models.Index(fields=["clinic", "last_scan_on"], name="worklist_overdue"),
+            # worklist of who uploads: failed first, then longest without a scan
             models.Index(
                 F("clinic"),
-                F("attention"),
-                F("attention_score").desc(),
+                F("runs_failed").desc(),
                 F("last_scan_on"),
                 F("pseudonym"),
-                name="worklist_order",
+                name="worklist_upload_order",
             ),
         ]
 

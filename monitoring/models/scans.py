@@ -37,6 +37,11 @@ class Scanner(Record):
         return self.name
 
 
+def epoch_words(scanner: str, software: str, protocol: str) -> str:
+    """Return how an epoch is called: scanner, its software, protocol."""
+    return " · ".join(filter(None, [scanner, software, protocol]))
+
+
 class ScannerEpoch(Record):
     """A period of comparable scans: scanner, its software, protocol.
 
@@ -66,7 +71,7 @@ class ScannerEpoch(Record):
 
     def __str__(self) -> str:
         """Return scanner, software and protocol."""
-        return " · ".join(filter(None, [self.scanner.name, self.software, self.protocol]))
+        return epoch_words(self.scanner.name, self.software, self.protocol)
 
 
 class ImagingSession(Record):

@@ -4,7 +4,7 @@ Page, tables, API and the service that asks for the runs read the same plan.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from math import hypot
 from uuid import UUID
@@ -12,11 +12,11 @@ from uuid import UUID
 from monitoring.core.comparability import Processing, SeriesFacts
 from monitoring.core.pairing import Against, PairCandidate, PlannedPair, Unpaired, pairs_plan
 from monitoring.core.types import Quality, Region
-from monitoring.models import Scan
-from monitoring.selectors.observations import Point, effective_epoch
+from monitoring.selectors.measured import MeasuredRun, MeasuredScan
+from monitoring.selectors.observations import Point
 from monitoring.selectors.runs import CHANGE_METHODS
 from volumetry.core.types import Quantity, Structure
-from volumetry.models import Outcome, Status, VolumetryRun
+from volumetry.models import Outcome, Status
 
 # Half-width of a 95 % interval of a normal error, in standard errors.
 Z95 = 1.96
@@ -47,7 +47,7 @@ class Change:
     when: date
     before_scan_id: UUID
     since: date
-    run: VolumetryRun | None
+    run: MeasuredRun | None
     sentence: str = ""
     structure: str = ""
     percent: float | None = None
@@ -120,7 +120,7 @@ class NotCompared:
 
 
 def change_plan(
-    scans: Sequence[Scan], points: Iterable[Point], region: Region
+    scans: Sequence[MeasuredScan], points: Iterable[Point], region: Region
 ) -> tuple[list[PlannedPair[UUID]], list[Unpaired[UUID]]]:
     """Plan the pairs of a region: scans by id, images at hand, measured and not rejected."""
     usable = {
@@ -131,27 +131,27 @@ def change_plan(
     }  # fmt: skip
     return pairs_plan(
         [
-            PairCandidate(scan.pk, scan.session.visit.date, _facts(scan, region))
+            PairCandidate(scan.pk, scan.when, _facts(scan, region))
             for scan in scans
-            if scan.pk in usable and scan.image.file
+            if scan.pk in usable and scan.has_image
         ]
     )
 
 
-def _facts(scan: Scan, region: Region) -> SeriesFacts:
+def _facts(scan: MeasuredScan, region: Region) -> SeriesFacts:
     """Return what makes a scan comparable with another of its region."""
     return SeriesFacts(
         structure=CHANGED[region][-1],
         quantity=Quantity.PERCENT_CHANGE,
         method=CHANGE_METHODS[region.value],
         method_version="",
-        epoch=str(effective_epoch(scan.epoch).pk),
+        epoch=str(scan.epoch_id),
         processing=Processing.LONGITUDINAL,
     )
 
 
 def change_list(
-    scans: Sequence[Scan], points: Sequence[Point], runs: Iterable[VolumetryRun]
+    scans: Sequence[MeasuredScan], points: Sequence[Point], runs: Iterable[MeasuredRun]
 ) -> tuple[tuple[Change, ...], tuple[NotCompared, ...]]:
     """Return the wanted changes of a patient with where each stands, and what has none.
 
@@ -159,11 +159,14 @@ def change_list(
     ----------
     scans, points
         As `patient_scans` and `point_list` give them.
-    runs : iterable of VolumetryRun
+    runs : iterable of MeasuredRun
         Runs of the patient's images in any state, oldest first.
     """
     by_id = {scan.pk: scan for scan in scans}
     newest = {(run.image_id, *run.task): run for run in runs if run.before_id}
+    of_scan: dict[UUID, list[Point]] = {}
+    for point in points:
+        of_scan.setdefault(point.scan_id, []).append(point)
     changes: list[Change] = []
     left: list[NotCompared] = []
     for region in Region:
@@ -171,7 +174,8 @@ def change_list(
         for pair in pairs:
             before, after = by_id[pair.before], by_id[pair.after]
             run = newest.get((after.image_id, CHANGE_METHODS[region.value], before.image_id))
-            changes.append(_change(region, pair, before, after, run, points))
+            both = [*of_scan[before.pk], *of_scan[after.pk]]
+            changes.append(_change(region, pair, before, after, run, both))
         left += [_not_compared(region, one, by_id[one.after]) for one in unpaired]
     return tuple(sorted(changes, key=lambda c: c.when)), tuple(left)
 
@@ -179,41 +183,39 @@ def change_list(
 def _change(
     region: Region,
     pair: PlannedPair[UUID],
-    before: Scan,
-    after: Scan,
-    run: VolumetryRun | None,
+    before: MeasuredScan,
+    after: MeasuredScan,
+    run: MeasuredRun | None,
     points: Sequence[Point],
 ) -> Change:
     """Return one change with its number, or the words why it has none."""
-    wanted = Change(
+    measured = {p.structure: p for p in points if run is not None and p.run_id == run.pk}
+    found = next((measured[s] for s in CHANGED[region] if s in measured), None)
+    difference, error = (
+        _difference(region, before.pk, after.pk, points) if found else (None, None)
+    )
+    return Change(
         region=region,
         against=pair.against,
         is_first=pair.is_first,
         scan_id=after.pk,
-        when=after.session.visit.date,
+        when=after.when,
         before_scan_id=before.pk,
-        since=before.session.visit.date,
+        since=before.when,
         run=run,
-    )
-    measured = {p.structure: p for p in points if run is not None and p.run_id == run.pk}
-    found = next((measured[s] for s in CHANGED[region] if s in measured), None)
-    if found is None:
-        return replace(wanted, sentence=_sentence(run))
-    difference, error = _difference(region, before.pk, after.pk, points)
-    return replace(
-        wanted,
-        structure=found.structure,
-        percent=found.value,
-        standard_error=found.standard_error,
-        quality=found.quality,
-        verdict=found.verdict,
+        sentence="" if found else _sentence(run),
+        structure=found.structure if found else "",
+        percent=found.value if found else None,
+        standard_error=found.standard_error if found else None,
+        quality=found.quality if found else None,
+        verdict=found.verdict if found else "",
         difference_percent=difference,
-        doubt=_doubt(found, difference, error),
-        warnings=found.warnings,
+        doubt=_doubt(found, difference, error) if found else "",
+        warnings=found.warnings if found else (),
     )
 
 
-def _sentence(run: VolumetryRun | None) -> str:
+def _sentence(run: MeasuredRun | None) -> str:
     """Say why there is no number."""
     if run is None or run.status == Status.CANCELLED:
         return NOT_ASKED
@@ -263,15 +265,15 @@ def _doubt(found: Point, difference: float | None, error: float | None) -> str:
     ).replace("-", "−")
 
 
-def _not_compared(region: Region, one: Unpaired[UUID], scan: Scan) -> NotCompared:
+def _not_compared(region: Region, one: Unpaired[UUID], scan: MeasuredScan) -> NotCompared:
     """Say why a follow-up has no change."""
     return NotCompared(
         region=region,
         scan_id=scan.pk,
-        when=scan.session.visit.date,
+        when=scan.when,
         sentence=(
             "No earlier scan on this scanner and protocol "
-            f"({effective_epoch(scan.epoch)}): this is the first of its own, later ones are "
+            f"({scan.epoch_label}): this is the first of its own, later ones are "
             "compared with it."
         ),
     )

@@ -20,7 +20,7 @@ from django.db.models import (
 
 from monitoring.core.quality import observation_quality
 from monitoring.models import Clinic, Grant, Review, Scan, Scanner, ScannerEpoch
-from monitoring.selectors.methods import active_methods, not_followed, run_counts
+from monitoring.selectors.methods import active_methods, not_followed, version_counts
 from monitoring.selectors.observations import effective_epoch
 from monitoring.selectors.runs import REGION_WORDS, RunCard, run_card, run_region
 from monitoring.selectors.uploads import sides_in_words
@@ -197,7 +197,11 @@ def ledger_rows(scans: Iterable[Scan] | QuerySet[Scan]) -> list[LedgerRow]:
         .prefetch_related("measurements", "quality", "reviews__reviewer")
     ):
         run.image = images[run.image_id]
-        if run.is_active or run_counts(run, active[clinic_of[run.image_id]]):
+        followed = active[clinic_of[run.image_id]]
+        if run.is_active or version_counts(
+            run.method, run.method_version, followed, is_pair=False,
+            has_image=bool(run.image.file),
+        ):  # fmt: skip
             runs.setdefault(run.image_id, []).append(run)
     return [_row(known[pk], runs.get(known[pk].image_id, [])) for pk in ids if pk in known]
 

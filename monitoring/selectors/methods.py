@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from monitoring.models import Clinic, Grant, MethodChoice, Slot
+from monitoring.selectors.measured import MeasuredRun
 from monitoring.selectors.runs import BRAIN_METHOD, CHANGE_METHODS, CORD_METHOD, HEADLINES
 from volumetry.engines.registry import METHODS, PAIR_METHODS
 from volumetry.models import ACTIVE, Measurement, Outcome, Status, VolumetryRun
@@ -53,14 +54,24 @@ def active_methods(clinic_id: UUID) -> Active:
     }
 
 
-def run_counts(run: VolumetryRun, active: Active) -> bool:
+def run_counts(run: MeasuredRun, active: Active) -> bool:
     """Say whether a run belongs to the method and version that its clinic follows.
 
     Numbers without an image (drawn, or taken over from elsewhere) cannot be measured again and
     keep their own method.
     """
-    chosen = active.get(slot_of(run.method, is_pair=run.before_id is not None))
-    return chosen is None or (run.method, run.method_version) == chosen or not run.image.file
+    is_pair = run.before_id is not None
+    return version_counts(
+        run.method, run.method_version, active, is_pair=is_pair, has_image=run.has_image
+    )
+
+
+def version_counts(
+    method: str, version: str, active: Active, *, is_pair: bool, has_image: bool
+) -> bool:
+    """Say whether numbers of a method and version count, as `run_counts`."""
+    chosen = active.get(slot_of(method, is_pair=is_pair))
+    return chosen is None or (method, version) == chosen or not has_image
 
 
 def not_followed(clinic: Clinic, *, to_image: str = "image") -> Q:
@@ -251,12 +262,12 @@ def _values(
     return {(image, before, structure): value for image, before, structure, value in found}
 
 
-def measured_differently(runs: Iterable[VolumetryRun], active: Active) -> list[str]:
+def measured_differently(runs: Iterable[MeasuredRun], active: Active) -> list[str]:
     """Return, in words, which scans were measured only by a version that is not followed.
 
     A number that silently stays off the trend would be worse than one that is late.
     """
-    by_slot: dict[tuple[Slot, UUID], list[VolumetryRun]] = {}
+    by_slot: dict[tuple[Slot, UUID], list[MeasuredRun]] = {}
     for run in runs:
         if run.before_id is None and run.status == Status.SUCCEEDED:
             slot = slot_of(run.method, is_pair=False)

@@ -3,29 +3,23 @@
 One place decides which number counts: page, API and model read it here, so they cannot differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import cast
 from uuid import UUID
 
-from django.db.models import Prefetch
-
 from monitoring.core.comparability import CordCandidate, CordChoice, choose_cord_trend
-from monitoring.core.quality import observation_quality
 from monitoring.core.types import ClinicalEvent, EventKind, Observation, Quality, Region
-from monitoring.models import Patient, Review, Scan, ScannerEpoch
+from monitoring.models import Patient, ScannerEpoch
+from monitoring.selectors.measured import MeasuredRun, MeasuredScan, measured_scans
 from monitoring.selectors.methods import Active, active_methods, run_counts
 from volumetry.core.types import LandmarkKind, Quantity, Structure
-from volumetry.models import Measurement, Outcome, Status, VolumetryRun
 
 # Only a fixed length of cord at a known level enters a trend (docs/measures.md).
 CORD_LEVELS: dict[str, LandmarkKind] = {
     Structure.CORD_C2_C3: LandmarkKind.C2C3,
     Structure.CORD_PMJ_64MM: LandmarkKind.PMJ,
 }
-# Attribute in which `patient_scans` leaves the runs that `point_list` reads.
-FINISHED = "finished_runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,61 +67,45 @@ class Point:
         return self.quality is None
 
 
-def patient_scans(patient: Patient, *, active: Active | None = None) -> list[Scan]:
-    """Return a patient's scans with all that `point_list` reads, in few queries.
+def patient_scans(patient: Patient, *, active: Active | None = None) -> list[MeasuredScan]:
+    """Return a patient's scans with all that was measured on them, oldest first.
 
-    Of the runs only those of the method and version that the clinic follows (``active``, when
-    the caller has read it already).
+    Of the runs with numbers those of the method and version that the clinic follows count
+    (``active``, when the caller has read it already).
     """
-    finished = (
-        VolumetryRun.objects.filter(
-            status=Status.SUCCEEDED,
-            outcome__in=[
-                Outcome.OK,
-                Outcome.NEEDS_LANDMARK,
-            ],
-        )
-        .select_related("before__scan__session__visit")
-        # Long documents that no value of a course comes from.
-        .defer("provenance", "parameters")
-        .order_by("finished_at")
-        .prefetch_related(
-            "quality",
-            Prefetch("measurements", queryset=Measurement.objects.order_by("id")),
-            Prefetch("reviews", queryset=Review.objects.select_related("reviewer")),
-        )
-    )
-    scans = list(
-        Scan.objects.filter(session__visit__patient=patient)
-        .select_related(
-            "session__visit", "image", "epoch__scanner", "epoch__merged_into__scanner"
-        )
-        .prefetch_related(Prefetch("image__runs", queryset=finished, to_attr=FINISHED))
-        .order_by("session__visit__date", "created_at")
-    )
     active = active_methods(patient.clinic_id) if active is None else active
-    for scan in scans:
-        counting = [run for run in finished_runs(scan) if run_counts(run, active)]
-        setattr(scan.image, FINISHED, counting)
-    return scans
+    return [
+        replace(scan, finished=counting_runs(scan, active))
+        for scan in measured_scans(session__visit__patient=patient)
+    ]
 
 
-def finished_runs(scan: Scan) -> list[VolumetryRun]:
-    """Return the finished runs of a scan that came from `patient_scans`, oldest first."""
-    return cast("list[VolumetryRun]", getattr(scan.image, FINISHED))
+def counting_runs(scan: MeasuredScan, active: Active) -> tuple[MeasuredRun, ...]:
+    """Return the runs of a scan whose numbers count, in the order in which they ended."""
+    counting = [run for run in scan.runs if run.has_numbers and run_counts(run, active)]
+    return tuple(sorted(counting, key=when_ended))
 
 
-def point_list(scans: Sequence[Scan]) -> list[Point]:
+def when_ended(run: MeasuredRun) -> float:
+    """Return the second in which a run ended, to sort by."""
+    return run.finished_at.timestamp() if run.finished_at else 0.0
+
+
+def point_list(scans: Iterable[MeasuredScan]) -> list[Point]:
     """Return every number of the newest run per scan and task, oldest scan first."""
     points: list[Point] = []
     for scan in scans:
-        newest: dict[tuple[str, UUID | None], VolumetryRun] = {}
-        for run in finished_runs(scan):
-            newest[run.task] = run
+        newest = {run.task: run for run in scan.finished}
         for run in newest.values():
             points.extend(_points_of(scan, run))
-    kind = cord_level_of_trend(points)
-    return [_as_trend(point, kind) for point in points]
+    trend = {
+        (Structure.BRAIN_PARENCHYMA.value, Quantity.VOLUME.value),
+        (cord_level_of_trend(points), Quantity.MEAN_CSA.value),
+    }
+    return [
+        replace(point, is_trend=True) if (point.structure, point.quantity) in trend else point
+        for point in points
+    ]
 
 
 def cord_level_of_trend(points: Sequence[Point]) -> str | None:
@@ -183,50 +161,34 @@ def effective_epoch(epoch: ScannerEpoch) -> ScannerEpoch:
     return epoch.merged_into or epoch
 
 
-def _points_of(scan: Scan, run: VolumetryRun) -> list[Point]:
+def _points_of(scan: MeasuredScan, run: MeasuredRun) -> list[Point]:
     """Return the numbers of one run."""
-    review = next(reversed(list(run.reviews.all())), None)
-    checks = list(run.quality.all())
-    quality = observation_quality(
-        [check.verdict for check in checks], person=review.verdict if review else None
-    )
-    epoch = effective_epoch(scan.epoch)
-    earlier = run.before.scan if run.before else None
+    review, quality, warnings = run.review, run.quality, run.warnings
     return [
         Point(
             scan_id=scan.pk,
             run_id=run.pk,
-            when=scan.session.visit.date,
-            region=Region.CORD if measure.structure.startswith("cord") else Region.BRAIN,
-            structure=measure.structure,
-            quantity=measure.quantity,
-            value=measure.value,
-            unit=measure.unit,
-            standard_error=measure.standard_error,
+            when=scan.when,
+            region=Region.CORD if number.structure.startswith("cord") else Region.BRAIN,
+            structure=number.structure,
+            quantity=number.quantity,
+            value=number.value,
+            unit=number.unit,
+            standard_error=number.standard_error,
             quality=quality,
             verdict=review.verdict if review else "",
-            verdict_reason=review.get_reason_display() if review and review.reason else "",
-            reader=review.reviewer.get_username() if review and review.reviewer else "",
-            read_on=review.created_at.date() if review else None,
-            warnings=tuple(c.sentence or c.name for c in checks if c.verdict != "pass"),
-            epoch_id=epoch.pk,
-            epoch_label=str(epoch),
-            scanner=epoch.scanner.name,
+            verdict_reason=review.reason_words if review else "",
+            reader=review.reader if review else "",
+            read_on=review.at.date() if review else None,
+            warnings=warnings,
+            epoch_id=scan.epoch_id,
+            epoch_label=scan.epoch_label,
+            scanner=scan.scanner,
             method=run.method,
             version=run.method_version,
             is_trend=False,
-            before_scan_id=earlier.pk if earlier else None,
-            since=earlier.session.visit.date if earlier else None,
+            before_scan_id=run.before_scan_id,
+            since=run.since,
         )
-        for measure in run.measurements.all()
+        for number in run.numbers
     ]
-
-
-def _as_trend(point: Point, cord_level: str | None) -> Point:
-    """Return the point, marked when it belongs to the brain's or the cord's trend."""
-    is_brain = (point.structure, point.quantity) == (
-        Structure.BRAIN_PARENCHYMA,
-        Quantity.VOLUME,
-    )
-    is_cord = point.structure == cord_level and point.quantity == Quantity.MEAN_CSA
-    return replace(point, is_trend=is_brain or is_cord)

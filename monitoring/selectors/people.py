@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from monitoring.models.people import Actor
 
 
-def clinic_list(actor: "Actor") -> list[Clinic]:
-    """Return the clinics in which the actor holds a role."""
-    return list(Clinic.objects.visible_to(actor))
+def roles_by_clinic(user: User) -> dict[Clinic, frozenset[Role]]:
+    """Return the clinics in which a person holds a role, by name, with the roles held there."""
+    held: dict[Clinic, frozenset[Role]] = {}
+    memberships = Membership.objects.filter(user=user).select_related("clinic")
+    for membership in memberships.order_by("clinic__name"):
+        roles = held.get(membership.clinic, frozenset())
+        held[membership.clinic] = roles | {Role(membership.role)}
+    return held
 
 
 def roles_in(actor: "Actor", clinic: Clinic) -> frozenset[Role]:

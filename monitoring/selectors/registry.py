@@ -5,12 +5,12 @@ stable: a measurement's id is derived from its run and says nothing about how ma
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 
 from monitoring.models import (
     DivergenceEstimate,
@@ -18,22 +18,19 @@ from monitoring.models import (
     Patient,
     PhenotypePeriod,
     Relapse,
-    Review,
     Scan,
     Treatment,
     Visit,
 )
 from monitoring.models.base import ClinicalFact
+from monitoring.selectors.measured import MeasuredRun, MeasuredScan, measured_scans
 from monitoring.selectors.methods import active_methods, run_counts
-from monitoring.selectors.observations import FINISHED, Point, point_list
+from monitoring.selectors.observations import Point, point_list, when_ended
 from monitoring.selectors.timelines import Z95
-from volumetry.models import Measurement, Outcome, Status, VolumetryRun
+from volumetry.models import Outcome, Status
 
 if TYPE_CHECKING:
     from monitoring.models.people import Actor
-
-# Where `scans_with_runs` leaves the runs that ended, with and without numbers.
-ENDED = "ended_runs"
 
 
 def patients_of(actor: "Actor") -> QuerySet[Patient]:
@@ -74,21 +71,6 @@ def estimates_of(actor: "Actor") -> QuerySet[DivergenceEstimate]:
     return DivergenceEstimate.objects.filter(patient__in=patients_of(actor)).select_related(
         "patient"
     )
-
-
-def scans_with_runs(scans: QuerySet[Scan]) -> QuerySet[Scan]:
-    """Return scans with all that `measurements_of_scans` reads, in few queries."""
-    ended = (
-        VolumetryRun.objects.filter(status__in=[Status.SUCCEEDED, Status.FAILED])
-        .select_related("before__scan__session__visit")
-        .order_by("finished_at")
-        .prefetch_related(
-            "quality",
-            Prefetch("measurements", queryset=Measurement.objects.order_by("id")),
-            Prefetch("reviews", queryset=Review.objects.select_related("reviewer")),
-        )
-    )
-    return scans.prefetch_related(Prefetch("image__runs", queryset=ended, to_attr=ENDED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +123,15 @@ def measurements_of_scans(
     Parameters
     ----------
     scans : sequence of Scan
-        As `scans_with_runs` fetches them.
+        As `scans_of` fetches them.
     """
     rows: list[MeasurementRow] = []
     gone: list[Tombstone] = []
     followed = {clinic: active_methods(clinic) for clinic in {s.clinic_id for s in scans}}
+    measured = {scan.pk: scan for scan in measured_scans(pk__in=[scan.pk for scan in scans])}
     for scan in scans:
-        active = followed[scan.clinic_id]
-        ended = getattr(scan.image, ENDED)
+        facts, active = measured[scan.pk], followed[scan.clinic_id]
+        ended = _ended(facts)
         counting, replaced = _runs_that_count(r for r in ended if run_counts(r, active))
         gone.extend(
             Tombstone(id=row_id, deleted_at=scan.updated_at)
@@ -156,15 +139,22 @@ def measurements_of_scans(
             if not run_counts(run, active)
             for row_id in _ids_of(run)
         )
-        setattr(scan.image, FINISHED, [run for run in counting if _was_measured(run)])
-        rows.extend(_row_of_point(scan, point) for point in point_list([scan]))
-        rows.extend(_row_of_nothing(scan, run) for run in counting if _lacks_number(run))
+        finished = tuple(run for run in counting if run.has_numbers)
+        points = point_list([replace(facts, finished=finished)])
+        rows.extend(_row_of_point(scan, point) for point in points)
+        rows.extend(_row_of_nothing(scan, facts, r) for r in counting if _lacks_number(r))
         for run, newer in replaced:
             gone.extend(
                 Tombstone(id=row_id, deleted_at=newer.finished_at or scan.updated_at)
                 for row_id in _ids_of(run)
             )
     return rows, gone
+
+
+def _ended(scan: MeasuredScan) -> list[MeasuredRun]:
+    """Return the runs that ended, with and without numbers, in the order in which they did."""
+    ended = [run for run in scan.runs if run.status in (Status.SUCCEEDED, Status.FAILED)]
+    return sorted(ended, key=when_ended)
 
 
 def measurement_id(run_id: UUID, structure: str | None, quantity: str | None) -> UUID:
@@ -189,32 +179,24 @@ def region_of_method(method: str) -> str:
     return "cord" if "cord" in method else "brain"
 
 
-def _was_measured(run: VolumetryRun) -> bool:
-    """Say whether the pages read a run's numbers (`observations.patient_scans`)."""
-    return run.status == Status.SUCCEEDED and run.outcome in {
-        Outcome.OK,
-        Outcome.NEEDS_LANDMARK,
-    }
-
-
-def _lacks_number(run: VolumetryRun) -> bool:
+def _lacks_number(run: MeasuredRun) -> bool:
     """Say whether a run ended without the number that it was asked for."""
-    return not _was_measured(run) or run.outcome == Outcome.NEEDS_LANDMARK
+    return not run.has_numbers or run.outcome == Outcome.NEEDS_LANDMARK
 
 
 def _runs_that_count(
-    runs: Iterable[VolumetryRun],
-) -> tuple[list[VolumetryRun], list[tuple[VolumetryRun, VolumetryRun]]]:
+    runs: Iterable[MeasuredRun],
+) -> tuple[list[MeasuredRun], list[tuple[MeasuredRun, MeasuredRun]]]:
     """Return per task the run that counts, and the pairs (replaced run, the newer one).
 
     A run without numbers never displaces one with numbers: a repetition that failed takes
     nothing away.
     """
-    counting: dict[tuple[str, UUID | None], VolumetryRun] = {}
-    replaced: list[tuple[VolumetryRun, VolumetryRun]] = []
+    counting: dict[tuple[str, UUID | None], MeasuredRun] = {}
+    replaced: list[tuple[MeasuredRun, MeasuredRun]] = []
     for run in runs:
         held = counting.get(run.task)
-        if held is not None and _was_measured(held) and not _was_measured(run):
+        if held is not None and held.has_numbers and not run.has_numbers:
             continue
         if held is not None:
             replaced.append((held, run))
@@ -222,9 +204,9 @@ def _runs_that_count(
     return list(counting.values()), replaced
 
 
-def _ids_of(run: VolumetryRun) -> list[UUID]:
+def _ids_of(run: MeasuredRun) -> list[UUID]:
     """Return the ids of all rows that a run gave."""
-    ids = [measurement_id(run.pk, m.structure, m.quantity) for m in run.measurements.all()]
+    ids = [measurement_id(run.pk, m.structure, m.quantity) for m in run.numbers]
     return [*ids, measurement_id(run.pk, None, None)] if _lacks_number(run) else ids
 
 
@@ -259,14 +241,13 @@ def _row_of_point(scan: Scan, point: Point) -> MeasurementRow:
     )
 
 
-def _row_of_nothing(scan: Scan, run: VolumetryRun) -> MeasurementRow:
+def _row_of_nothing(scan: Scan, facts: MeasuredScan, run: MeasuredRun) -> MeasurementRow:
     """Return the row of a run that could not measure: no value, and the reason in words."""
-    epoch = scan.epoch.merged_into_id or scan.epoch_id
     reason = run.reason or "The measurement failed without saying why; tell your administrator."
     return MeasurementRow(
         id=measurement_id(run.pk, None, None),
         run=run.pk,
-        when=scan.session.visit.date,
+        when=facts.when,
         region=region_of_method(run.method),
         structure=None,
         quantity=None,
@@ -282,11 +263,11 @@ def _row_of_nothing(scan: Scan, run: VolumetryRun) -> MeasurementRow:
         verdict=None,
         verdict_reason=None,
         read_on=None,
-        warnings=tuple(c.sentence or c.name for c in run.quality.all() if c.verdict != "pass"),
+        warnings=run.warnings,
         method=run.method,
         method_version=run.method_version,
-        series=f"{epoch}/{run.method}/{run.method_version}",
-        compared_with_scan=run.before.scan.pk if run.before else None,
+        series=f"{facts.epoch_id}/{run.method}/{run.method_version}",
+        compared_with_scan=run.before_scan_id,
         **_facts_of_scan(scan),
     )
 

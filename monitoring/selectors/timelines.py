@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from monitoring.core.outcomes import Outcomes
@@ -22,13 +23,18 @@ from monitoring.models import (
     Patient,
     PhenotypePeriod,
     Relapse,
-    Scan,
     Treatment,
 )
 from monitoring.selectors.caveats import Caveat, caveat_list, sdc_percent
 from monitoring.selectors.changes import Change, NotCompared, change_list
 from monitoring.selectors.divergence import estimate_latest
-from monitoring.selectors.methods import active_methods, measured_differently, run_counts
+from monitoring.selectors.measured import MeasuredRun, MeasuredScan
+from monitoring.selectors.methods import (
+    Active,
+    active_methods,
+    measured_differently,
+    run_counts,
+)
 from monitoring.selectors.normalisation import BaselineIntracranial, baseline_intracranial
 from monitoring.selectors.observations import (
     Point,
@@ -39,7 +45,6 @@ from monitoring.selectors.observations import (
 from monitoring.selectors.outcomes import patient_outcomes
 from monitoring.selectors.parameters import SetInForce, set_in_force
 from monitoring.selectors.states import PatientState, patient_state
-from volumetry.models import VolumetryRun
 
 if TYPE_CHECKING:
     from monitoring.models.people import Actor
@@ -155,24 +160,28 @@ class TimelineScan:
     sequence: str
     epoch_label: str
     notes: tuple[str, ...]
-    runs: tuple[VolumetryRun, ...]
+    runs: tuple[MeasuredRun, ...]
     points: tuple[TimelinePoint, ...]
     changes: tuple[Change, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Everything about one patient that the page draws and the API tells."""
+    """Everything about one patient that the page draws and the API tells.
+
+    Changes and ledger are worked out when somebody asks: the first sight of the page does not.
+    """
 
     patient: Patient
     clinic: Clinic
     today: date
     points: tuple[TimelinePoint, ...]
     other_points: tuple[Point, ...]
-    changes: tuple[Change, ...]
+    measured: tuple[MeasuredScan, ...]
+    every_point: tuple[Point, ...]
+    active: Active
     intracranial: BaselineIntracranial | None
-    scans: tuple[TimelineScan, ...]
     edss: tuple[EdssStep, ...]
     relapses: tuple[Relapse, ...]
     treatments: tuple[Treatment, ...]
@@ -198,6 +207,21 @@ class Timeline:
     def baseline(self, region: Region) -> float | None:
         """Return the value that is 100 %, or None without a usable one."""
         return next((p.value for p in self.region(region) if p.is_usable), None)
+
+    @cached_property
+    def _compared(self) -> tuple[tuple[Change, ...], tuple[NotCompared, ...]]:
+        runs = [r for scan in self.measured for r in scan.runs if run_counts(r, self.active)]
+        return change_list(self.measured, self.every_point, runs)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Return the changes that are wanted between two scans, with where each stands."""
+        return self._compared[0]
+
+    @cached_property
+    def scans(self) -> tuple[TimelineScan, ...]:
+        """Return the ledger, newest scan first."""
+        return _scans(self.measured, self.points, self.active, *self._compared)
 
     @property
     def age_years(self) -> int | None:
@@ -264,12 +288,7 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
     skull = baseline_intracranial(every)
     points = _points([p for p in every if p.is_trend], now, relapses, skull)
     changes = _scanner_changes(points)
-    images = {scan.image_id: scan.image for scan in scans}
-    all_runs = list(VolumetryRun.objects.filter(image__in=images).order_by("created_at"))
-    for run in all_runs:
-        run.image = images[run.image_id]
-    runs = [run for run in all_runs if run_counts(run, active)]
-    direct, left = change_list(scans, every, runs)
+    all_runs = [run for scan in scans for run in scan.runs]
     in_force = set_in_force(patient.clinic_id)
     edss = _edss(patient, relapses)
     choice = cord_choice(every)
@@ -279,9 +298,10 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
         today=today,
         points=points,
         other_points=tuple(p for p in every if not p.is_trend),
-        changes=direct,
+        measured=tuple(scans),
+        every_point=tuple(every),
+        active=active,
         intracranial=skull,
-        scans=_scans(scans, points, runs, direct, left),
         edss=edss,
         relapses=relapses,
         treatments=treatments,
@@ -309,7 +329,7 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
             caveat_list(
                 patient=patient,
                 points=[p for p in points if p.is_usable],
-                contrasts={scan.pk: scan.get_sequence_display() for scan in scans},
+                contrasts={scan.pk: scan.sequence_words for scan in scans},
                 changes=[change.when for change in changes],
                 treatments=_felt_starts(treatments, points),
                 disturbed=_disturbed(relapses, points),
@@ -454,34 +474,50 @@ def _scanner_changes(points: Sequence[TimelinePoint]) -> tuple[ScannerChange, ..
 
 
 def _scans(
-    scans: Sequence[Scan],
+    scans: Sequence[MeasuredScan],
     points: Sequence[TimelinePoint],
-    runs: Iterable[VolumetryRun],
+    active: Active,
     changes: Sequence[Change],
     left: Sequence[NotCompared],
 ) -> tuple[TimelineScan, ...]:
     """Return the ledger of one patient, newest scan first."""
-    single: dict[UUID, dict[str, VolumetryRun]] = {}
-    for run in runs:
-        if run.before_id is None:
-            single.setdefault(run.image_id, {})[run.method] = run
-    by_scan: dict[UUID, list[TimelinePoint]] = {}
-    for point in points:
-        by_scan.setdefault(point.scan_id, []).append(point)
+    by_scan = _by_scan(points)
+    changed, alone = _by_scan(changes), _by_scan(left)
     return tuple(
         TimelineScan(
             scan_id=scan.pk,
-            when=scan.session.visit.date,
-            sequence=scan.get_sequence_display(),
-            epoch_label=str(scan.epoch.merged_into or scan.epoch),
-            notes=tuple(str(note) for note in scan.notes),
-            runs=tuple(single.get(scan.image_id, {}).values()),
+            when=scan.when,
+            sequence=scan.sequence_words,
+            epoch_label=scan.epoch_label,
+            notes=scan.notes,
+            runs=tuple(_newest(scan, active).values()),
             points=tuple(by_scan.get(scan.pk, ())),
-            changes=tuple(change for change in changes if change.scan_id == scan.pk),
-            not_compared=tuple(one for one in left if one.scan_id == scan.pk),
+            changes=tuple(changed.get(scan.pk, ())),
+            not_compared=tuple(alone.get(scan.pk, ())),
         )
         for scan in reversed(scans)
     )
+
+
+def _newest(scan: MeasuredScan, active: Active) -> dict[str, MeasuredRun]:
+    """Return the newest run of each method that looks at the scan alone."""
+    single = [run for run in scan.runs if run.before_id is None and run_counts(run, active)]
+    return {run.method: run for run in single}
+
+
+class _OfScan(Protocol):
+    @property
+    def scan_id(self) -> UUID: ...
+
+
+Kept = TypeVar("Kept", bound=_OfScan)
+
+
+def _by_scan(kept: Iterable[Kept]) -> dict[UUID, list[Kept]]:
+    found: dict[UUID, list[Kept]] = {}
+    for one in kept:
+        found.setdefault(one.scan_id, []).append(one)
+    return found
 
 
 def _notes(now: Mapping[str, Any], points: Sequence[Point]) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, OrderBy, Q, QuerySet
 from django.utils import timezone
 
 from monitoring.models import Attention, Clinic, Grant, Patient
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 ORDER = ("attention", "-attention_score", "last_scan_on", "pseudonym")
 UPLOAD_ORDER = ("-runs_failed", "last_scan_on", "pseudonym")
+# The column that may be empty; who has no scan stands behind who has one.
+OPTIONAL = "last_scan_on"
+# A list longer than this is not counted to its end.
+COUNTED = 1000
+# So many matches of a search are named one by one.
+FEW = 300
 
 
 class Show(StrEnum):
@@ -95,11 +102,46 @@ def worklist(
 
     Without the clinical columns the order says nothing about a level either.
     """
-    patients = Patient.objects.visible_to(actor, grant=grant).filter(clinic=clinic)
+    visible = Patient.objects.visible_to(actor, grant=grant)
+    patients: QuerySet[Patient] = visible.filter(clinic=clinic)
     if query.search:
-        patients = patients.filter(pseudonym__icontains=query.search)
+        patients = _found(patients, query.search)
     kept = _kept(query.show, clinic, today or timezone.localdate())
-    return patients.filter(kept).order_by(*(ORDER if is_clinical else UPLOAD_ORDER))
+    return _sorted(patients.filter(kept), order_of(is_clinical=is_clinical))
+
+
+def _found(patients: QuerySet[Patient], search: str) -> QuerySet[Patient]:
+    """Keep patients by a part of their code.
+
+    Few are named one by one: asked for in order, a database would rather walk through the
+    whole list than sort a handful.
+    """
+    matching = patients.filter(pseudonym__icontains=search)
+    few = list(matching.order_by().values_list("pk", flat=True)[: FEW + 1])
+    return matching if len(few) > FEW else patients.filter(pk__in=few)
+
+
+def order_of(*, is_clinical: bool) -> tuple[str, ...]:
+    """Return what the list is sorted by."""
+    return ORDER if is_clinical else UPLOAD_ORDER
+
+
+def _sorted(patients: QuerySet[Patient], order: Iterable[str]) -> QuerySet[Patient]:
+    """Sort; databases disagree where an empty day goes, so the upload list says it.
+
+    On the clinical list patients without a scan have an attention of their own, and the plain
+    column lets every database walk its index.
+    """
+    columns = list(order)
+    if "attention" in columns or "-attention" in columns:
+        return patients.order_by(*columns)
+    return patients.order_by(*(_column(name) for name in columns))
+
+
+def _column(name: str) -> str | OrderBy:
+    if name == OPTIONAL:
+        return F(OPTIONAL).asc(nulls_last=True)
+    return F(OPTIONAL).desc(nulls_first=True) if name == f"-{OPTIONAL}" else name
 
 
 def _kept(show: Show, clinic: Clinic, today: date) -> Q:
@@ -141,46 +183,124 @@ def months_before(day: date, months: int) -> date:
     raise ValueError(f"{months} months before {day} is no day.")
 
 
-def neighbours(
-    actor: "Actor", patient: Patient, query: WorklistQuery | None = None
-) -> tuple[Patient | None, Patient | None]:
-    """Return who stands before and after a patient on the clinical worklist.
+@dataclass(frozen=True, slots=True)
+class WorklistPage:
+    """Some rows of the list, and the patients beyond which it goes on either way.
 
-    Both are None where the actor reads no courses in the patient's clinic.
+    ``count`` is of the whole list; beyond `COUNTED` nobody counts and ``is_more`` holds.
     """
-    asked = query or WorklistQuery()
-    listed = worklist(actor, patient.clinic, asked, is_clinical=True, grant=Grant.PATIENT_READ)
-    only = listed.only("pk", "pseudonym", "clinic_id")
-    reverse = [name[1:] if name.startswith("-") else f"-{name}" for name in ORDER]
-    after = _first(only, _beyond(patient, ORDER))
-    before = _first(only.order_by(*reverse), _beyond(patient, reverse))
-    return before, after
+
+    rows: list[Patient]
+    count: int
+    is_more: bool
+    before: UUID | None
+    after: UUID | None
 
 
-def _first(patients: QuerySet[Patient], branches: Iterable[Q]) -> Patient | None:
-    """Return the first patient of the first branch that holds one.
+def list_page(
+    patients: QuerySet[Patient],
+    order: Iterable[str],
+    *,
+    size: int,
+    after: Patient | None = None,
+    before: Patient | None = None,
+) -> WorklistPage:
+    """Return the rows that follow a patient of the list, or lie before one; else the first.
+
+    A page begins at a patient and not at a number: the hundredth page then costs what the
+    first does, and a patient who moved up in between is not shown twice.
+
+    Parameters
+    ----------
+    patients, order
+        As `worklist` and `order_of` give them.
+    size : int
+        Rows of a page.
+    after, before : Patient or None
+        Where the page begins or ends, one of the two at most.
+    """
+    anchor, columns = after or before, list(order)
+    if before is not None:
+        columns = _reversed(columns)
+    branches = _beyond(anchor, columns) if anchor else [Q()]
+    found = _take(_sorted(patients, columns), branches, size + 1)
+    has_more, rows = len(found) > size, found[:size]
+    if before is not None:
+        rows.reverse()
+    first, last = (rows[0].pk, rows[-1].pk) if rows else (None, None)
+    count = len(rows) if anchor is None and not has_more else _counted(patients)
+    return WorklistPage(
+        rows=rows,
+        count=min(count, COUNTED),
+        is_more=count > COUNTED,
+        before=first if (after is not None or (before is not None and has_more)) else None,
+        after=last if (before is not None or has_more) else None,
+    )
+
+
+def _counted(patients: QuerySet[Patient]) -> int:
+    """Count up to one more than `COUNTED`: a database reads every row that it counts."""
+    return patients.order_by()[: COUNTED + 1].count()
+
+
+def listed_patient(actor: "Actor", clinic: Clinic, pk: str | None) -> Patient | None:
+    """Return a patient of the clinic by the id in an address; None where it names nobody."""
+    try:
+        wanted = UUID(pk or "")
+    except ValueError:
+        return None
+    return Patient.objects.visible_to(actor).filter(clinic=clinic, pk=wanted).first()
+
+
+def listed_beside(
+    actor: "Actor", patient: Patient, query: WorklistQuery, *, is_next: bool
+) -> Patient | None:
+    """Return who stands after a patient on the clinical worklist, or before; None at its end.
+
+    None too where the actor reads no courses in the patient's clinic.
+    """
+    listed = worklist(actor, patient.clinic, query, is_clinical=True, grant=Grant.PATIENT_READ)
+    order = list(ORDER) if is_next else _reversed(ORDER)
+    found = _take(_sorted(listed, order), _beyond(patient, order), 1)
+    return found[0] if found else None
+
+
+def _reversed(order: Iterable[str]) -> list[str]:
+    return [name[1:] if name.startswith("-") else f"-{name}" for name in order]
+
+
+def _take(patients: QuerySet[Patient], branches: Iterable[Q], size: int) -> list[Patient]:
+    """Return the first patients of the branches, one after the other.
 
     One query with all branches joined by "or" reads the whole clinic; each branch alone is a
     range of the worklist's index.
     """
-    found = (patients.filter(branch).first() for branch in branches)
-    return next((patient for patient in found if patient is not None), None)
+    found: list[Patient] = []
+    for branch in branches:
+        if len(found) < size:
+            found += patients.filter(branch)[: size - len(found)]
+    return found
 
 
 def _beyond(patient: Patient, order: Iterable[str]) -> list[Q]:
     """Return the conditions "comes later in this order", the nearest patients first.
 
-    Patients without a scan have an attention of their own, so that an empty day is only ever
-    compared with an empty day.
+    Who has no scan stands behind who has one; read backwards, before them.
     """
     branches: list[Q] = []
     same = Q()
     for name in order:
         column, is_falling = name.lstrip("-"), name.startswith("-")
         value = getattr(patient, column)
+        empty = Q(**{f"{column}__isnull": True})
+        is_optional = column == OPTIONAL
         if value is None:
-            same &= Q(**{f"{column}__isnull": True})
+            if is_falling:
+                branches.append(same & ~empty)
+            same &= empty
             continue
+        if is_optional and not is_falling:
+            branches.append(same & empty)
         branches.append(same & Q(**{f"{column}__{'lt' if is_falling else 'gt'}": value}))
         same &= Q(**{column: value})
     return branches[::-1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.http import Http404
 
 from monitoring.models import (
@@ -43,11 +44,12 @@ def patient_open(
     PermissionDenied
         If the actor's roles in that clinic do not hold ``grant``.
     """
-    visible = Patient.objects.select_related("clinic").filter(pk=pk)
-    patient = visible.visible_to(actor).first()
+    granted = Clinic.objects.visible_to(actor, grant=grant).filter(pk=OuterRef("clinic"))
+    visible = Patient.objects.visible_to(actor).filter(pk=pk).select_related("clinic")
+    patient = visible.annotate(is_granted=Exists(granted)).first()
     if patient is None:
         raise Http404("No such patient in your clinics.")
-    if not visible.visible_to(actor, grant=grant).exists():
+    if not patient.is_granted:  # type: ignore[attr-defined]  # the annotation above
         raise PermissionDenied(f"Your role may not {grant.label}.")
     audit_record(
         actor=actor,

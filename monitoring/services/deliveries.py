@@ -116,8 +116,8 @@ def delivery_file_begin(delivery: Delivery, *, name: str, size: int, modified: i
     held = waiting.aggregate(bytes=Sum("bytes_promised"))["bytes"] or 0
     if held + size > settings.UPLOAD_OPEN_BYTES:
         raise IntakeRefused(
-            f"Your clinic has more than {settings.UPLOAD_OPEN_BYTES // MEBIBYTE} MiB of uploads "
-            "that nobody confirmed. Confirm or discard them first."
+            f"Your clinic has more than {settings.UPLOAD_OPEN_BYTES // MEBIBYTE} MiB of "
+            "uploads that nobody confirmed. Confirm or discard them first."
         )
     room = Delivery.objects.filter(
         pk=delivery.pk, sorted_at__isnull=True, files_promised__lt=limits.max_entries

@@ -11,7 +11,7 @@ from monitoring.selectors.methods import active_methods
 from monitoring.selectors.observations import patient_scans, point_list
 from monitoring.selectors.runs import CHANGE_METHODS
 from volumetry.engines.registry import PAIR_METHODS
-from volumetry.models import VolumetryRun
+from volumetry.models import SourceImage, VolumetryRun
 from volumetry.services import run_request
 
 SLOTS = {Region.BRAIN: Slot.BRAIN_CHANGE, Region.CORD: Slot.CORD_CHANGE}
@@ -28,15 +28,16 @@ def pairs_ensure(patient_id: UUID, *, is_background: bool = False) -> list[Volum
     # One writer per patient: two refreshes at once must not both ask.
     patient = Patient.objects.select_for_update().get(pk=patient_id)
     scans = patient_scans(patient)
-    images = {scan.pk: scan.image for scan in scans if scan.image.file}
-    if len(images) < 2:
+    of_scan = {scan.pk: scan.image_id for scan in scans if scan.has_image}
+    if len(of_scan) < 2:
         return []
     points = point_list(scans)
     asked = set(
         VolumetryRun.objects.filter(
-            image__in=images.values(), before__isnull=False
+            image__in=of_scan.values(), before__isnull=False
         ).values_list("image_id", "before_id", "method", "method_version")
     )
+    images = SourceImage.objects.in_bulk(list(of_scan.values()))
     active = active_methods(patient.clinic_id)
     requested = []
     for region in Region:
@@ -46,13 +47,16 @@ def pairs_ensure(patient_id: UUID, *, is_background: bool = False) -> list[Volum
             continue
         pairs, _ = change_plan(scans, points, region)
         for pair in pairs:
-            before, after = images[pair.before], images[pair.after]
+            before, after = of_scan[pair.before], of_scan[pair.after]
             # What the followed version measured is repeated only when somebody asks.
             versions = {method.version, active.get(SLOTS[region], ("", ""))[1]}
-            if not any((after.pk, before.pk, name, version) in asked for version in versions):
+            if not any((after, before, name, version) in asked for version in versions):
                 requested.append(
                     run_request(
-                        image=after, before=before, method=name, is_background=is_background
+                        image=images[after],
+                        before=images[before],
+                        method=name,
+                        is_background=is_background,
                     )
                 )
     return requested

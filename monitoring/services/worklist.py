@@ -15,13 +15,9 @@ from monitoring.models import (
     Phenotype,
 )
 from monitoring.selectors.divergence import estimate_latest
+from monitoring.selectors.measured import MeasuredRun
 from monitoring.selectors.methods import not_followed
-from monitoring.selectors.observations import (
-    Point,
-    finished_runs,
-    patient_scans,
-    point_list,
-)
+from monitoring.selectors.observations import Point, patient_scans, point_list
 from volumetry.models import Outcome, Status, VolumetryRun
 
 # A sparkline shows no more than its pixels can.
@@ -35,8 +31,8 @@ def worklist_refresh(patient: Patient) -> None:
     points = point_list(scans)
     usable = [p for p in points if p.is_trend and p.quality is not None and not p.is_rejected]
     estimate = estimate_latest(patient)
-    last_scan_on = max((scan.session.visit.date for scan in scans), default=None)
-    waiting = _waiting(points, [run for scan in scans for run in finished_runs(scan)])
+    last_scan_on = max((scan.when for scan in scans), default=None)
+    waiting = _waiting(points, [run for scan in scans for run in scan.finished])
     failed = _failed(patient, last_scan_on)
     attention = _attention(
         patient, estimate, has_scan=bool(scans), waiting=waiting, failed=failed
@@ -57,14 +53,14 @@ def _level(estimate: DivergenceEstimate | None) -> str:
     return estimate.level if estimate else Level.INSUFFICIENT.value
 
 
-def _waiting(points: Sequence[Point], runs: Sequence[VolumetryRun]) -> int:
+def _waiting(points: Sequence[Point], runs: Sequence[MeasuredRun]) -> int:
     """Count newest runs that a person must look at: a failed check, or a missing level."""
     of_points = {point.run_id for point in points if point.waits_for_reader}
     newest = {(run.image_id, *run.task): run for run in runs}
     of_levels = {
         run.pk
         for run in newest.values()
-        if run.outcome == Outcome.NEEDS_LANDMARK and not run.reviews.all()
+        if run.outcome == Outcome.NEEDS_LANDMARK and run.review is None
     }
     return len(of_points | of_levels)
 

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -22,7 +22,7 @@ from monitoring.selectors.people import grants_in
 from monitoring.selectors.timeline_tables import TABLES, csv_rows, timeline_tables
 from monitoring.selectors.timelines import timeline_of
 from monitoring.selectors.what_if import point_glance
-from monitoring.selectors.worklists import WorklistQuery, neighbours
+from monitoring.selectors.worklists import WorklistQuery, listed_beside
 from monitoring.services.access import patient_open
 from monitoring.services.divergence import parameters_of
 from monitoring.services.flags import flag_acknowledge
@@ -37,22 +37,68 @@ def patient_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
     """Show the whole course of one patient."""
     patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
     timeline = timeline_of(patient, today=timezone.localdate())
-    query = WorklistQuery.of(request.GET, is_clinical=True)
-    before, after = neighbours(request.user, patient, query)
     context = {
         "patient": patient,
         "timeline": timeline,
         "figure": timeline_figure(timeline),
         "card": divergence_card(timeline),
-        "tables": timeline_tables(timeline),
-        "scans": timeline.scans[: None if request.GET.get("scans") == "all" else NEWEST_SCANS],
-        "may": {grant.value for grant in grants_in(request.user, patient.clinic)},
+        "may": _may(request, patient),
         "acknowledge": AcknowledgeForm(),
-        "query": query,
-        "before": before,
-        "after": after,
+        "query": WorklistQuery.of(request.GET, is_clinical=True),
     }
     return render(request, "monitoring/patient_detail.html", context)
+
+
+@login_required
+def patient_below(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Show what stands below the figure: the scans, and which tables there are.
+
+    The page asks for it once its answer and its figure stand.
+    """
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    timeline = timeline_of(patient, today=timezone.localdate())
+    is_whole = request.GET.get("scans") == "all"
+    context = {
+        "patient": patient,
+        "timeline": timeline,
+        "tables": timeline_tables(timeline),
+        "scans": timeline.scans[: None if is_whole else NEWEST_SCANS],
+        "may": _may(request, patient),
+    }
+    return render(request, "monitoring/partials/_patient_below.html", context)
+
+
+def _may(request: ClinicRequest, patient: Patient) -> set[str]:
+    """Return what the person may do in the patient's clinic; mostly the active one."""
+    is_active = request.clinic is not None and request.clinic.pk == patient.clinic_id
+    grants = request.grants if is_active else grants_in(request.user, patient.clinic)
+    return {grant.value for grant in grants}
+
+
+@login_required
+def patient_beside(request: ClinicRequest, pk: UUID, way: str) -> HttpResponse:
+    """Lead to the next patient of the list, or the one before; at its end say so and stay.
+
+    Who that is, is asked only when somebody goes there.
+    """
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    query = WorklistQuery.of(request.GET, is_clinical=True)
+    other = listed_beside(request.user, patient, query, is_next=way == "next")
+    if other is None:
+        end = "last" if way == "next" else "first"
+        messages.info(request, f"{patient.pseudonym} is the {end} patient of this list.")
+    address = reverse("patient_detail", args=[(other or patient).pk])
+    return redirect(f"{address}?{query.address}" if query.address else address)
+
+
+@login_required
+def patient_table_rows(request: ClinicRequest, pk: UUID, slug: str) -> HttpResponse:
+    """Show one table of a patient: asked for when somebody opens it."""
+    if slug not in TABLES:
+        raise Http404("No such table.")
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    table = TABLES[slug](timeline_of(patient, today=timezone.localdate()))
+    return render(request, "monitoring/partials/_patient_table.html", {"table": table})
 
 
 @login_required
@@ -82,8 +128,7 @@ def patient_point(request: ClinicRequest, pk: UUID, run_pk: UUID) -> HttpRespons
     glance = point_glance(timeline, run_pk, parameters_of(patient))
     if glance is None:
         raise Http404("This run measured no value of the trend.")
-    held = {grant.value for grant in grants_in(request.user, patient.clinic)}
-    context = {"glance": glance, "patient": patient, "may": held}
+    context = {"glance": glance, "patient": patient, "may": _may(request, patient)}
     return render(request, "monitoring/partials/_patient_point.html", context)
 
 
@@ -150,6 +195,17 @@ urlpatterns: list[URLPattern] = [
     path("patients/<uuid:pk>/values/<uuid:run_pk>/", patient_point, name="patient_point"),
     path("patients/<uuid:pk>/edit/", patient_edit, name="patient_edit"),
     path("patients/<uuid:pk>/tables/<slug:slug>.csv", patient_table, name="patient_table"),
+    path(
+        "patients/<uuid:pk>/tables/<slug:slug>/", patient_table_rows, name="patient_table_rows"
+    ),
+    path("patients/<uuid:pk>/below/", patient_below, name="patient_below"),
+    path("patients/<uuid:pk>/next/", patient_beside, {"way": "next"}, name="patient_next"),
+    path(
+        "patients/<uuid:pk>/previous/",
+        patient_beside,
+        {"way": "previous"},
+        name="patient_previous",
+    ),
     path(
         "patients/<uuid:pk>/flags/<uuid:flag_pk>/acknowledge/",
         flag_acknowledge_view,

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -18,7 +17,10 @@ from monitoring.selectors.worklists import (
     SHOW_WORDS,
     Show,
     WorklistQuery,
+    list_page,
+    listed_patient,
     months_before,
+    order_of,
     worklist,
 )
 from monitoring.services.audit import audit_record
@@ -83,17 +85,24 @@ def _patients_page(request: ClinicRequest, grant: Grant, *, is_clinical: bool) -
     patients = worklist(
         request.user, clinic, query, is_clinical=is_clinical, today=today, grant=grant
     )
-    page = Paginator(patients, PAGE_ROWS).get_page(request.GET.get("page"))
+    after, before = (
+        listed_patient(request.user, clinic, request.GET.get(name))
+        for name in ("after", "before")
+    )
+    page = list_page(
+        patients, order_of(is_clinical=is_clinical), size=PAGE_ROWS, after=after,
+        before=None if after else before,
+    )  # fmt: skip
     audit_record(
         actor=request.user,
         clinic=clinic,
         action=AuditEntry.Action.READ,
         subject="worklist",
-        detail=f"page {page.number}",
+        detail=f"{len(page.rows)} rows",
     )
     context = {
         "page": page,
-        "rows": [_row(patient, clinic, today) for patient in page],
+        "rows": [_row(patient, clinic, today) for patient in page.rows],
         "query": query,
         "choices": [
             (show, words)

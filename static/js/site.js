@@ -18,6 +18,14 @@
     });
   });
 
+  /* A part of the page that could not be fetched says so where it is missing. */
+  ["htmx:responseError", "htmx:sendError"].forEach((name) => {
+    document.addEventListener(name, (event) => {
+      const words = event.detail.elt.querySelector("[data-on-error]");
+      if (words) words.hidden = false;
+    });
+  });
+
   function switchTheme() {
     const isDark = root.dataset.theme
       ? root.dataset.theme === "dark"

@@ -233,7 +233,7 @@ def test_a_measured_change_is_stored_and_told_everywhere(
     assert "Brain: change since 2020-05-01" in page
     assert "Brain: change since 2020-05-01" in client.get(reverse("review_queue")).text
     assert client.get(reverse("review", args=[run.pk])).status_code == 200
-    patient_page = client.get(reverse("patient_detail", args=[patient.pk])).text
+    patient_page = client.get(reverse("patient_below", args=[patient.pk])).text
     assert "baseline and previous" in patient_page
     assert "more apart than their errors allow" in patient_page
     csv = client.get(reverse("patient_table", args=[patient.pk, "changes"])).text

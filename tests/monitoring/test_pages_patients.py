@@ -3,10 +3,12 @@
 import csv
 import json
 import re
-from datetime import date
+import time
+from datetime import date, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -15,7 +17,7 @@ from monitoring.core.parameter_set import literature_defaults
 from monitoring.models import AuditEntry, Clinic, Flag, Patient, Review, Role
 from monitoring.selectors.what_if import without_run
 from monitoring.services.divergence import divergence_refresh
-from tests.factories.record import course_make, member_make, patient_make, scan_make
+from tests.factories.record import course_make, member_make, patient_make, run_make, scan_make
 from volumetry.models import VolumetryRun
 
 
@@ -151,17 +153,25 @@ def test_a_rejected_value_stays_visible_struck_through(
 ) -> None:
     run = cord_run(patient, 0)
     Review.objects.create(run=run, verdict="rejected", reason="artifact", reviewer=bob)
-    html = page(as_alice, detail(patient))
-    assert '<span class="struck">Cord 70.0' in html
-    assert '<tr class="is-rejected">' in html
+    assert '<span class="struck">Cord 70.0' in page(as_alice, address("patient_below", patient))
+    rows = reverse("patient_table_rows", args=[patient.pk, "volumes"])
+    assert '<tr class="is-rejected">' in page(as_alice, rows)
 
 
 def test_a_page_of_a_patient_is_made_in_few_queries(
     as_alice: Client, patient: Patient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    page(as_alice, detail(patient))
-    with django_assert_max_num_queries(39):
-        page(as_alice, detail(patient))
+    for index in range(52):
+        day = date(2003, 1, 1) + timedelta(days=61 * index)
+        run_make(
+            scan_make(patient, day),
+            "neuraxis-cord",
+            measures={("cord_pmj_64mm", "mean_csa"): 75.0},
+        )
+    for url in (detail(patient), address("patient_below", patient)):
+        page(as_alice, url)
+        with django_assert_max_num_queries(19):
+            page(as_alice, url)
 
 
 def test_the_worklist_is_made_in_few_queries_for_any_number_of_patients(
@@ -171,10 +181,15 @@ def test_the_worklist_is_made_in_few_queries_for_any_number_of_patients(
         Patient(clinic=patient.clinic, pseudonym=f"P{index:05d}") for index in range(300)
     )
     page(as_alice, reverse("worklist"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(7):
         html = page(as_alice, reverse("worklist"))
-    assert "Page 1 of 13" in html
     assert "301 patients" in html
+    after = re.search(r'rel="next" href="\?after=([0-9a-f-]{36})"', html)
+    assert after is not None
+    with django_assert_max_num_queries(10):
+        html = page(as_alice, reverse("worklist"), data={"after": after.group(1)})
+    assert "301 patients" in html
+    assert 'rel="prev"' in html
 
 
 def test_the_table_is_what_the_page_shows(as_alice: Client, patient: Patient) -> None:
@@ -205,7 +220,7 @@ def test_a_patient_without_anything_says_what_to_do(as_alice: Client, vltava: Cl
     html = page(as_alice, detail(bare))
     assert "No scan has been measured yet." in html
     assert "onset not recorded" in html
-    assert "No scans" in html
+    assert "No scans" in page(as_alice, address("patient_below", bare))
     assert "None" not in re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
 
 
@@ -282,6 +297,32 @@ def test_the_filter_is_kept_on_the_way_to_the_patient_and_on(
     assert f'href="{detail(patient)}?show=flag"' in html
     html = page(as_alice, detail(patient), data={"show": "flag"})
     assert f'href="{reverse("worklist")}?show=flag"' in html
+    assert f'href="{address("patient_next", patient)}?show=flag"' in html
+
+
+def test_next_and_previous_lead_through_the_list_and_say_where_it_ends(
+    as_alice: Client, patient: Patient
+) -> None:
+    other = patient_make(patient.clinic, "V-0002")
+    answer = as_alice.get(address("patient_next", patient), {"q": "V"})
+    assert answer["Location"] == f"{detail(other)}?q=V"
+    assert as_alice.get(address("patient_previous", other))["Location"] == detail(patient)
+    answer = as_alice.get(address("patient_next", other), follow=True)
+    assert "V-0002 is the last patient of this list." in answer.content.decode()
+
+
+def test_the_use_of_a_session_is_written_once_a_minute(
+    as_alice: Client, vltava: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page(as_alice, reverse("worklist"))
+    key = as_alice.session.session_key
+    began = Session.objects.get(pk=key).expire_date
+    page(as_alice, reverse("worklist"))
+    assert Session.objects.get(pk=key).expire_date == began
+    later = time.time() + 61
+    monkeypatch.setattr("monitoring.middleware.time.time", lambda: later)
+    page(as_alice, reverse("worklist"))
+    assert Session.objects.get(pk=key).expire_date > began
 
 
 def test_an_empty_worklist_says_what_to_do_next(as_alice: Client) -> None:
@@ -403,7 +444,7 @@ def test_a_value_of_another_patient_is_not_found(
 def test_a_scan_without_a_run_is_listed(as_alice: Client, vltava: Clinic) -> None:
     patient = patient_make(vltava)
     scan_make(patient, date(2025, 1, 1))
-    assert "not measured" in page(as_alice, detail(patient))
+    assert "not measured" in page(as_alice, address("patient_below", patient))
 
 
 def test_the_demo_lists_its_logins_and_others_do_not(

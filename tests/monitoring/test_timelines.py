@@ -49,7 +49,7 @@ def patient(vltava: Clinic) -> Patient:
 def test_a_timeline_is_read_in_few_queries(
     alice: User, patient: Patient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(15):
         patient_timeline(alice, patient.pk, today=TODAY)
 
 
@@ -62,7 +62,7 @@ def test_the_number_of_queries_does_not_grow_with_the_scans(
             "neuraxis-brain",
             measures={("brain_parenchyma", "volume"): 1.2e6},
         )
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(15):
         timeline = patient_timeline(alice, patient.pk, today=TODAY)
     assert len(timeline.scans) == 21
 

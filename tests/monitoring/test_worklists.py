@@ -17,8 +17,11 @@ from monitoring.models import (
 from monitoring.selectors.worklists import (
     Show,
     WorklistQuery,
+    list_page,
+    listed_beside,
+    listed_patient,
     months_before,
-    neighbours,
+    order_of,
     worklist,
 )
 from monitoring.services.divergence import divergence_refresh
@@ -33,6 +36,14 @@ TODAY = date(2026, 11, 1)
 def refreshed(patient: Patient) -> Patient:
     divergence_refresh(patient.pk)
     return Patient.objects.get(pk=patient.pk)
+
+
+def beside(actor: User, patient: Patient) -> tuple[Patient | None, Patient | None]:
+    query = WorklistQuery()
+    return (
+        listed_beside(actor, patient, query, is_next=False),
+        listed_beside(actor, patient, query, is_next=True),
+    )
 
 
 def codes(
@@ -225,18 +236,74 @@ def test_next_and_previous_follow_the_list(
     listed = list(worklist(alice, vltava, WorklistQuery(), is_clinical=True))
     assert [p.pseudonym for p in listed] == ["FLAGGED", "SCANNED", "A", "B", "C"]
     for index, patient in enumerate(listed):
-        before, after = neighbours(alice, patient)
-        assert before == (listed[index - 1] if index else None)
-        assert after == (listed[index + 1] if index < 4 else None)
+        assert beside(alice, patient) == (
+            listed[index - 1] if index else None,
+            listed[index + 1] if index < 4 else None,
+        )
 
 
 def test_next_stays_within_the_filter(alice: User, vltava: Clinic) -> None:
     for name in ("A1", "B1", "A2"):
         patient_make(vltava, name)
     first = Patient.objects.get(pseudonym="A1")
-    _, after = neighbours(alice, first, WorklistQuery(search="A"))
+    after = listed_beside(alice, first, WorklistQuery(search="A"), is_next=True)
     assert after is not None
     assert after.pseudonym == "A2"
+
+
+@pytest.mark.parametrize("is_clinical", [True, False])
+def test_pages_of_the_list_show_everybody_once_forwards_and_backwards(
+    alice: User, vltava: Clinic, flagged: Patient, is_clinical: bool
+) -> None:
+    for index in range(11):
+        patient = patient_make(vltava, f"P{index:02d}")
+        if index % 3 == 0:
+            scan_make(patient, date(2020 + index % 2, 1, 1))
+            refreshed(patient)
+    listed = worklist(alice, vltava, WorklistQuery(), is_clinical=is_clinical)
+    order, whole = order_of(is_clinical=is_clinical), list(listed)
+    page = list_page(listed, order, size=5)
+    forwards = [page]
+    while page.after:
+        page = list_page(
+            listed, order, size=5, after=listed_patient(alice, vltava, str(page.after))
+        )
+        forwards.append(page)
+    assert [patient for page in forwards for patient in page.rows] == whole
+    assert forwards[0].before is None
+    assert {(page.count, page.is_more) for page in forwards} == {(12, False)}
+    back = listed_patient(alice, vltava, str(page.before))
+    middle = list_page(listed, order, size=5, before=back)
+    assert middle.rows == whole[5:10]
+    first = list_page(listed, order, size=5, before=middle.rows[0])
+    assert (first.rows, first.before, first.after) == (whole[:5], None, whole[4].pk)
+
+
+def test_a_long_list_is_not_counted_to_its_end(
+    alice: User, vltava: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.selectors.worklists.COUNTED", 3)
+    for index in range(5):
+        patient_make(vltava, f"P{index}")
+    listed = worklist(alice, vltava, WorklistQuery(), is_clinical=True)
+    page = list_page(listed, order_of(is_clinical=True), size=2)
+    assert (page.count, page.is_more, len(page.rows)) == (3, True, 2)
+
+
+def test_a_search_that_fits_many_finds_what_one_that_fits_few_does(
+    alice: User, vltava: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(12):
+        patient_make(vltava, f"P{index:02d}")
+    few = codes(alice, vltava, search="1")
+    monkeypatch.setattr("monitoring.selectors.worklists.FEW", 2)
+    assert codes(alice, vltava, search="1") == few == ["P01", "P10", "P11"]
+
+
+def test_a_page_that_begins_at_a_stranger_is_the_first(alice: User, labe: Clinic) -> None:
+    stranger = patient_make(labe, "L")
+    assert listed_patient(alice, labe, str(stranger.pk)) is None
+    assert listed_patient(alice, labe, "nonsense") is None
 
 
 def test_a_researcher_goes_from_patient_to_patient_and_a_technician_does_not(
@@ -245,8 +312,8 @@ def test_a_researcher_goes_from_patient_to_patient_and_a_technician_does_not(
     other = patient_make(vltava, "OTHER")
     rita = member_make("rita", vltava, Role.RESEARCHER)
     theo = member_make("theo", vltava, Role.TECHNICIAN)
-    assert neighbours(rita, flagged) == (None, other)
-    assert neighbours(theo, flagged) == (None, None)
+    assert beside(rita, flagged) == (None, other)
+    assert beside(theo, flagged) == (None, None)
 
 
 @pytest.mark.parametrize(

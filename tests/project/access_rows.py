@@ -89,6 +89,10 @@ PAGES: dict[str, Row] = {
     "patient_add": Row(Kind.CLINIC, "NT", unaudited="an empty form"),
     "patient_detail": Row(Kind.OBJECT, "NRS", args=of("patient")),
     "patient_edit": Row(Kind.OBJECT, "NT", args=of("patient")),
+    "patient_below": Row(Kind.OBJECT, "NRS", args=of("patient")),
+    "patient_next": Row(Kind.OBJECT, "NRS", args=of("patient"), passes=(302,)),
+    "patient_previous": Row(Kind.OBJECT, "NRS", args=of("patient"), passes=(302,)),
+    "patient_table_rows": Row(Kind.OBJECT, "NRS", args=of("patient", slug="edss")),
     "patient_table": Row(Kind.OBJECT, "NRS", args=of("patient", slug="edss")),
     "report": Row(Kind.OBJECT, "NR", args=of("patient")),
     # The patient of this world has no value that a report could hold.

@@ -1,0 +1,268 @@
+"""Scans with what was measured on them, read as plain facts.
+
+A course of sixty scans holds thousands of rows: runs, checks, numbers, verdicts. Making a model
+instance of each takes longer than everything else that a page does, so they are read as tuples,
+and of the checks only those that did not pass.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from monitoring.core.quality import observation_quality
+from monitoring.core.types import Quality
+from monitoring.models import Review, Scan, Sequence
+from monitoring.models.scans import epoch_words
+from volumetry.models import (
+    ACTIVE,
+    Measurement,
+    Outcome,
+    QualityResult,
+    Status,
+    VolumetryRun,
+)
+
+# Outcomes of a run that stored numbers.
+WITH_NUMBERS = frozenset({Outcome.OK.value, Outcome.NEEDS_LANDMARK.value})
+
+
+class Number(NamedTuple):
+    """One measured number with its unit and standard error."""
+
+    structure: str
+    quantity: str
+    value: float
+    unit: str
+    standard_error: float | None
+
+
+class Verdict(NamedTuple):
+    """A reader's word on a run."""
+
+    verdict: str
+    reason: str
+    reader: str
+    at: datetime
+
+    @property
+    def reason_words(self) -> str:
+        """Return why it was rejected, in words."""
+        return str(Review.Reason(self.reason).label) if self.reason else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRun:
+    """One run: how it ended, what it measured, what checks and readers say.
+
+    ``concerns`` are the checks that did not pass, as (verdict, words); ``review`` is the latest
+    word of a reader.
+    """
+
+    pk: UUID
+    image_id: UUID
+    has_image: bool
+    before_id: UUID | None
+    before_scan_id: UUID | None
+    since: date | None
+    method: str
+    method_version: str
+    status: str
+    outcome: str
+    reason: str
+    finished_at: datetime | None
+    is_checked: bool
+    concerns: tuple[tuple[str, str], ...]
+    numbers: tuple[Number, ...]
+    review: Verdict | None
+
+    @property
+    def task(self) -> tuple[str, UUID | None]:
+        """Return what is measured: of two runs of an image with one task the newer counts."""
+        return (self.method, self.before_id)
+
+    @property
+    def is_active(self) -> bool:
+        """Say whether the run still waits or works."""
+        return self.status in ACTIVE
+
+    @property
+    def has_numbers(self) -> bool:
+        """Say whether the run ended with something measured."""
+        return self.status == Status.SUCCEEDED and self.outcome in WITH_NUMBERS
+
+    @property
+    def quality(self) -> Quality | None:
+        """Return the quality word; None while a failed check waits for a reader."""
+        verdicts = {verdict for verdict, _ in self.concerns} or {"pass"}
+        return observation_quality(
+            verdicts if self.is_checked else (),
+            person=self.review.verdict if self.review else None,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return the words of the checks that did not pass."""
+        return tuple(words for _, words in self.concerns)
+
+    @property
+    def get_status_display(self) -> str:
+        """Return the state in words, under the name that the run badge asks for."""
+        return str(Status(self.status).label)
+
+    @property
+    def get_outcome_display(self) -> str:
+        """Return the outcome in words, under the name that the run badge asks for."""
+        return str(Outcome(self.outcome).label) if self.outcome else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredScan:
+    """One scan with its runs, oldest first; a merged epoch goes by the one it joined.
+
+    ``finished`` are the runs with numbers of the methods that the clinic follows, in the order
+    in which they ended.
+    """
+
+    pk: UUID
+    image_id: UUID
+    has_image: bool
+    when: date
+    sequence: str
+    notes: tuple[str, ...]
+    epoch_id: UUID
+    epoch_label: str
+    scanner: str
+    runs: tuple[MeasuredRun, ...] = ()
+    finished: tuple[MeasuredRun, ...] = ()
+
+    @property
+    def sequence_words(self) -> str:
+        """Return the class of the series in words."""
+        return str(Sequence(self.sequence).label)
+
+
+def measured_scans(**which: Any) -> list[MeasuredScan]:
+    """Return scans, oldest first, with their runs in any state.
+
+    Parameters
+    ----------
+    **which
+        Conditions on `Scan`, as a queryset's ``filter`` takes them. Who calls has made sure
+        that the reader may see these scans.
+    """
+    of_image = {f"image__scan__{name}": value for name, value in which.items()}
+    runs: dict[UUID, list[MeasuredRun]] = {}
+    for run in _runs(of_image):
+        runs.setdefault(run.image_id, []).append(run)
+    epoch = ("pk", "scanner__name", "software", "protocol")
+    own, joined = (
+        [f"{at}__{name}" for name in epoch] for at in ("epoch", "epoch__merged_into")
+    )
+    rows = (
+        Scan.objects.filter(**which)
+        .order_by("session__visit__date", "created_at")
+        .values_list("pk", "image_id", "image__file", "session__visit__date", "sequence",
+                     "notes", *own, *joined)
+    )  # fmt: skip
+    return [
+        _scan(row[:6], row[10:] if row[10] else row[6:10], runs=runs.get(row[1], ()))
+        for row in rows
+    ]
+
+
+def _scan(
+    row: tuple[Any, ...], epoch: tuple[Any, ...], *, runs: Iterable[MeasuredRun]
+) -> MeasuredScan:
+    pk, image_id, file, when, sequence, notes = row
+    epoch_id, scanner, software, protocol = epoch
+    return MeasuredScan(
+        pk=pk,
+        image_id=image_id,
+        has_image=bool(file),
+        when=when,
+        sequence=sequence,
+        notes=tuple(str(note) for note in notes),
+        epoch_id=epoch_id,
+        epoch_label=epoch_words(scanner, software, protocol),
+        scanner=scanner,
+        runs=tuple(runs),
+    )
+
+
+def _runs(of_image: Mapping[str, Any]) -> list[MeasuredRun]:
+    """Return the runs of some images, oldest first."""
+    of_run = {f"run__{name}": value for name, value in of_image.items()}
+    concerns = _concerns(of_run)
+    numbers = _numbers(of_run)
+    reviews = _reviews(of_run)
+    rows = (
+        VolumetryRun.objects.filter(**of_image)
+        .order_by("created_at")
+        .values_list(
+            "pk", "image_id", "image__file", "before_id", "before__scan__pk",
+            "before__scan__session__visit__date", "method", "method_version", "status",
+            "outcome", "reason", "finished_at",
+            Exists(QualityResult.objects.filter(run=OuterRef("pk"))),
+        )
+    )  # fmt: skip
+    return [
+        MeasuredRun(
+            pk=pk,
+            image_id=image_id,
+            has_image=bool(file),
+            before_id=before_id,
+            before_scan_id=before_scan_id,
+            since=since,
+            method=method,
+            method_version=version,
+            status=status,
+            outcome=outcome,
+            reason=reason,
+            finished_at=finished_at,
+            is_checked=is_checked,
+            concerns=tuple(concerns.get(pk, ())),
+            numbers=tuple(numbers.get(pk, ())),
+            review=reviews.get(pk),
+        )
+        for (
+            pk, image_id, file, before_id, before_scan_id, since, method, version, status,
+            outcome, reason, finished_at, is_checked,
+        ) in rows
+    ]  # fmt: skip
+
+
+def _concerns(of_run: Mapping[str, Any]) -> dict[UUID, list[tuple[str, str]]]:
+    """Return, per run, the checks that did not pass."""
+    found: dict[UUID, list[tuple[str, str]]] = {}
+    rows = QualityResult.objects.filter(**of_run).exclude(verdict="pass").order_by("id")
+    for run, verdict, name, sentence in rows.values_list(
+        "run_id", "verdict", "name", "sentence"
+    ):
+        found.setdefault(run, []).append((verdict, sentence or name))
+    return found
+
+
+def _numbers(of_run: Mapping[str, Any]) -> dict[UUID, list[Number]]:
+    """Return what each run measured."""
+    found: dict[UUID, list[Number]] = {}
+    rows = Measurement.objects.filter(**of_run).order_by("id")
+    for run, *number in rows.values_list(
+        "run_id", "structure", "quantity", "value", "unit", "standard_error"
+    ):
+        found.setdefault(run, []).append(Number(*number))
+    return found
+
+
+def _reviews(of_run: Mapping[str, Any]) -> dict[UUID, Verdict]:
+    """Return the latest word of a reader on each run."""
+    rows = Review.objects.filter(**of_run).order_by("created_at", "id")
+    return {
+        run: Verdict(verdict, reason, reader or "", at)
+        for run, verdict, reason, reader, at in rows.values_list(
+            "run_id", "verdict", "reason", "reviewer__username", "created_at"
+        )
+    }
