@@ -119,10 +119,20 @@ class Neighbours:
     previous: UUID | None
     following: UUID | None
 
+    @property
+    def next(self) -> UUID | None:
+        """Return where a verdict leads: onward, or back to what was skipped."""
+        return self.following or self.previous
 
-def review_neighbours(queue: QuerySet[VolumetryRun], pk: UUID) -> Neighbours:
-    """Return what n and p lead to; a run that left the queue leads to its front."""
-    ids = list(queue.values_list("pk", flat=True))
+
+def review_neighbours(
+    queue: QuerySet[VolumetryRun], pk: UUID, *, after: str = ""
+) -> Neighbours:
+    """Return what n and p lead to; a run that left the queue leads to its front.
+
+    ``after`` is the id of a run that counts as looked at.
+    """
+    ids = [one for one in queue.values_list("pk", flat=True) if str(one) != after]
     if pk not in ids:
         return Neighbours(None, len(ids), None, ids[0] if ids else None)
     at = ids.index(pk)

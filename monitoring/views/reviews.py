@@ -97,9 +97,15 @@ def review_sheet(request: ClinicRequest) -> HttpResponse:
 @login_required
 @require_GET
 def review(request: ClinicRequest, pk: UUID) -> HttpResponse:
-    """Show a measurement to its reader."""
-    run, scan = run_open(request.user, pk, grant=Grant.REVIEW_READ)
-    return _review_page(request, run, scan)
+    """Show a measurement to its reader.
+
+    With ``after`` the page is fetched ahead, while that other run is still looked at: the trail
+    says so, and the places are counted as if its verdict had been given.
+    """
+    after = request.GET.get("after", "")
+    detail = f"run {pk}, fetched ahead" if after else ""
+    run, scan = run_open(request.user, pk, grant=Grant.REVIEW_READ, detail=detail)
+    return _review_page(request, run, scan, after=after)
 
 
 def _review_page(
@@ -110,6 +116,7 @@ def _review_page(
     form: VerdictForm | None = None,
     landmark: LandmarkForm | None = None,
     refusal: str = "",
+    after: str = "",
 ) -> HttpResponse:
     """Show picture, numbers, the own series and the prior, with the verdict's buttons."""
     held = {grant.value for grant in grants_in(request.user, scan.clinic)}
@@ -134,7 +141,7 @@ def _review_page(
         "latest": latest,
         "series": own_series(view.run),
         "prior": prior,
-        "around": review_neighbours(queue, run.pk),
+        "around": review_neighbours(queue, run.pk, after=after),
         "form": VerdictForm(initial=seen),
         "reasons": REASONS,
         "sagittal": sagittal,
@@ -182,10 +189,11 @@ def review_verdict(request: ClinicRequest, pk: UUID) -> HttpResponse:
         words = f"{words}: {given.get_reason_display().lower()}"
     if from_sheet:
         return JsonResponse({"words": f"{words}.", "review": given.pk})
-    what = f"{patient.pseudonym}, {scan.session.visit.date}, {run_subject(run)}"
-    messages.success(request, f"{what}: {words}.")
-    following = around.following or around.previous
-    where = reverse("review", args=[following]) if following else reverse("review_queue")
+    words = f"{patient.pseudonym}, {scan.session.visit.date}, {run_subject(run)}: {words}."
+    where = reverse("review", args=[around.next]) if around.next else reverse("review_queue")
+    if request.POST.get("ahead") == where:  # the browser holds that page already
+        return JsonResponse({"words": words})
+    messages.success(request, words)
     if request.htmx:
         return HttpResponse(status=204, headers={"HX-Redirect": where})
     return redirect(where)

@@ -1,29 +1,38 @@
-/* Review: the outline on and off, the cross on the sagittal view, verdicts that survive a
-   broken connection. Without this file verdicts post as they are. */
+/* Review: the outline on and off, the scan before in the same place, the cross on the sagittal
+   view, verdicts that survive a broken connection, and the next measurement fetched ahead of its
+   turn. Without this file verdicts post as they are and every page loads by itself. */
 "use strict";
-(() => {
-  const switcher = document.querySelector("[data-overlay-switch]");
-  if (switcher) {
-    switcher.addEventListener("click", () => {
-      const isOn = switcher.getAttribute("aria-pressed") !== "true";
-      switcher.setAttribute("aria-pressed", String(isOn));
-      document.querySelector('[data-overlay="on"]').hidden = !isOn;
-      document.querySelector('[data-overlay="off"]').hidden = isOn;
+window.NeuraxisReview = (() => {
+  function begin(main) {
+    const switcher = main.querySelector("[data-overlay-switch]");
+    if (switcher) switcher.addEventListener("click", () => turn(main, switcher, "off"));
+    const blink = main.querySelector("[data-blink-switch]");
+    if (blink) blink.addEventListener("click", () => turn(main, blink, "before"));
+    const landmark = main.querySelector("[data-landmark]");
+    if (landmark) placeCross(main, landmark);
+    const verdict = main.querySelector("[data-verdict]");
+    if (verdict) keepVerdict(verdict);
+  }
+
+  /* One picture at a time in one place: with outline, without it, or the scan before. */
+  function turn(main, button, other) {
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    main.querySelectorAll("[data-overlay-switch], [data-blink-switch]").forEach((one) => {
+      one.setAttribute("aria-pressed", String(one === button && isShown));
+    });
+    main.querySelectorAll("[data-overlay]").forEach((picture) => {
+      picture.hidden = picture.dataset.overlay !== (isShown ? other : "on");
     });
   }
-  const landmark = document.querySelector("[data-landmark]");
-  if (landmark) placeCross(landmark);
-  const verdict = document.querySelector("[data-verdict]");
-  if (verdict) keepVerdict(verdict);
 
-  function placeCross(form) {
+  function placeCross(main, form) {
     const stage = form.querySelector("[data-stage]");
     const picture = stage.querySelector("img");
     const cross = stage.querySelector("[data-cross]");
     const point = form.querySelector("[data-point]");
     const place = form.querySelector("[data-place]");
     const fields = { x: form.querySelector("[name=px]"), y: form.querySelector("[name=py]") };
-    const matrix = JSON.parse(document.getElementById("pixel-to-world").textContent);
+    const matrix = JSON.parse(main.querySelector("#pixel-to-world").textContent);
     const width = Number(picture.getAttribute("width"));
     const height = Number(picture.getAttribute("height"));
     const start = { x: Number(stage.dataset.startX), y: Number(stage.dataset.startY) };
@@ -81,22 +90,23 @@
     let isSending = false;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if (isSending) return;
-      const button = event.submitter;
-      if (!button) return;
-      const data = new FormData(form);
-      data.set("verdict", button.value);
+      if (isSending || !event.submitter) return;
       isSending = true;
+      const data = new FormData(form);
+      data.set("verdict", event.submitter.value);
+      data.set("ahead", window.NeuraxisAhead?.path() ?? "");
       for (;;) {
         try {
           const answer = await fetch(form.action, {
-            method: "POST",
-            body: data,
-            headers: { "HX-Request": "true" },
+            method: "POST", body: data, headers: { "HX-Request": "true" },
           });
           const next = answer.headers.get("HX-Redirect");
           if (answer.ok && next) {
             window.location.assign(next);
+            return;
+          }
+          if (answer.ok) {
+            window.NeuraxisAhead.show((await answer.json()).words);
             return;
           }
           if (answer.status < 500) {
@@ -104,7 +114,7 @@
             const value = document.createElement("input");
             value.type = "hidden";
             value.name = "verdict";
-            value.value = button.value;
+            value.value = event.submitter.value;
             form.append(value);
             form.submit();
             return;
@@ -117,4 +127,7 @@
       }
     });
   }
+
+  begin(document.getElementById("main"));
+  return { begin };
 })();

@@ -1,5 +1,6 @@
 """A running house for the browser: web server, worker, seeded clinics, Chromium."""
 
+import json
 import os
 import signal
 import socket
@@ -26,16 +27,21 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--lang=en-GB",
 ]
 
 
 class House:
     """Address of the running site and the ways into it."""
 
-    def __init__(self, url: str, browser: Browser, var: Path) -> None:
+    def __init__(
+        self, url: str, browser: Browser, var: Path, addresses: dict[str, dict[str, str]]
+    ) -> None:
         self.url = url
         self.browser = browser
         self.var = var
+        # By room of `furnishing` and name of an address: the page of one object.
+        self.addresses = addresses
         self.problems: list[str] = []
         self._cookies: dict[str, Any] = {}
 
@@ -142,6 +148,14 @@ def house(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             timeout=300,
             stdout=subprocess.DEVNULL,
         )
+    furnished = subprocess.run(
+        [sys.executable, "-m", "tests.browser.furnishing"],
+        cwd=ROOT,
+        env=env,
+        check=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+    )
     programs = [
         [
             "gunicorn",
@@ -175,7 +189,7 @@ def house(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 break
             except OSError:
                 time.sleep(0.5)
-        yield House(url, browser, var)
+        yield House(url, browser, var, json.loads(furnished.stdout))
     finally:
         for process in running:
             os.killpg(process.pid, signal.SIGTERM)

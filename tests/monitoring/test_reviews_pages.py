@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from monitoring.models import Review, Role
+from monitoring.models import AuditEntry, Review, Role
 from monitoring.services.divergence import divergence_refresh
 from monitoring.services.reviews import measurement_review
 from tests.factories.pictures import pictures_make, run_file_make
@@ -153,6 +153,37 @@ def test_the_script_is_told_where_to_go_next(radiologist, patient):
 
     assert answer.status_code == 204
     assert answer["HX-Redirect"] == reverse("review_queue")
+
+
+def test_a_page_fetched_ahead_counts_the_one_before_as_done_and_is_written_down(
+    radiologist, patient
+):
+    runs = [
+        run_make(scan_make(patient, date(2021 + year, 1, 1)), "neuraxis-cord", measures=CORD)
+        for year in range(3)
+    ]
+    ahead = page_of(runs[1])
+    page = radiologist.get(page_of(runs[0])).content.decode()
+    assert f'data-ahead="{ahead}?after={runs[0].pk}"' in page
+
+    fetched = radiologist.get(f"{ahead}?after={runs[0].pk}").content.decode()
+
+    assert "1 of 2 waiting" in fetched
+    assert AuditEntry.objects.filter(detail=f"run {runs[1].pk}, fetched ahead").exists()
+
+
+def test_a_verdict_whose_next_page_is_held_already_answers_in_words_alone(radiologist, patient):
+    first, second = (
+        run_make(scan_make(patient, date(2021 + year, 1, 1)), "neuraxis-cord", measures=CORD)
+        for year in range(2)
+    )
+    answer = judge(radiologist, first, "accepted", ahead=page_of(second))
+
+    assert answer.json()["words"].endswith("Cervical cord: Accepted.")
+    assert Review.objects.get().run == first
+    # Another page than the one that is held: the browser is led there.
+    led = judge(radiologist, second, "accepted", ahead=page_of(first))
+    assert led.url == reverse("review_queue")
 
 
 @pytest.mark.parametrize("reason", ["artifact", "outline", "level", "coverage", "identity"])
