@@ -32,7 +32,7 @@ def tiny_template() -> Template:
     distance = np.full((60, 60, 100), -5.0, dtype=np.float32)
     distance[10:50, 10:50, 10:90] = 5.0
     zero = np.zeros_like(distance)
-    return Template(zero, zero, zero, zero, distance, zero, zero,
+    return Template(zero, zero, zero, zero, distance, zero, zero, zero,
                     np.array([-30.0, -30.0, -30.0]), "test")  # fmt: skip
 
 

@@ -32,6 +32,12 @@ class Structure(StrEnum):
     CORD_SEGMENT = "cord_segment"
 
 
+EXPERIMENTAL = frozenset({Structure.THALAMUS, Structure.CORPUS_CALLOSUM})
+"""Structures that are measured and shown as experimental: not accurate, or not tested enough,
+to be followed (docs/brain.md). Analyses, trends and exports leave them out unless they are
+asked for by name."""
+
+
 class Quantity(StrEnum):
     """What kind of number a measure is."""
 

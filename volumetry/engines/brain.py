@@ -19,6 +19,7 @@ from volumetry.core.errors import VolumetryError
 from volumetry.core.images import mask_save
 from volumetry.core.methods import Availability, CordRequest
 from volumetry.core.types import (
+    EXPERIMENTAL,
     Outcome,
     Provenance,
     ScanImage,
@@ -33,13 +34,14 @@ class NeuraxisBrain:
     """Volumes of brain, tissues, ventricles and intracranial space from one T1 scan."""
 
     name = "neuraxis-brain"
-    version = "0.2.0"
+    version = "0.3.0"
     description = (
         "Neuraxis brain: affine registration to MNI152 (Fonov et al. 2011, "
         "doi 10.1016/j.neuroimage.2010.07.033), bias field and tissue means by "
         "expectation-maximisation, intracranial boundary by intensity and connection, lateral "
         "ventricles by flooding from the bent template (demons), tissue "
-        "fractions with explicit partial volume; volumes are sums of fractions."
+        "fractions with explicit partial volume; volumes are sums of fractions. Experimental: "
+        "thalamus and corpus callosum by outlines read on MNI152, refined by intensity."
     )
 
     def availability(self) -> Availability:
@@ -89,12 +91,14 @@ class NeuraxisBrain:
             "standard_error_basis": "default repeatability, not this site's own repeats",
             "template": "MNI152 (nilearn)",
             "template_digest": template_load().digest,
+            "experimental": sorted(structure.value for structure in EXPERIMENTAL),
             "affine_scale": round(found.place.scale, 4),
             "tissue_means": [round(float(m), 2) for m in found.model.means],
             "tissue_deviations": [round(float(d), 2) for d in found.model.deviations],
             "simpleitk": sitk.Version.VersionString(),
             "threads": 1,
             "seconds_by_step": steps,
+            **_experimental_numbers(found),
         }
         failed = [check for check in quality if check.verdict is Verdict.FAIL]
         files = self._write(image, found, workdir=workdir)
@@ -138,6 +142,20 @@ class NeuraxisBrain:
             "qc.png": picture,
             "views.json": views,
         }
+
+
+def _experimental_numbers(found: BrainSegmentation) -> dict[str, object]:
+    """Return the sides of the thalamus and the mid-sagittal plane, for the record."""
+    numbers: dict[str, object] = {}
+    if found.thalamus is not None:
+        numbers["thalamus_left_mm3"] = round(found.thalamus.left_mm3, 1)
+        numbers["thalamus_right_mm3"] = round(found.thalamus.right_mm3, 1)
+    if found.callosum is not None:
+        plane, to_world = found.callosum.plane, found.flat.to_world
+        point = to_world[:3, :3] @ plane.point_mm + to_world[:3, 3]
+        numbers["midplane_point_mm"] = np.round(point, 2).tolist()
+        numbers["midplane_normal"] = np.round(to_world[:3, :3] @ plane.normal, 5).tolist()
+    return numbers
 
 
 def _with_lesions(

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from monitoring.core.cohort.table import BRAIN_STRUCTURES, CONTROL
+from monitoring.core.cohort.table import BRAIN_STRUCTURES, CONTROL, FOLLOWED_STRUCTURES
 from monitoring.core.edss import BANDS, EDSS_VALUES, Band, BandSet
 from monitoring.core.errors import MonitoringError
 
@@ -59,7 +59,7 @@ class Definition:
 
     bands: str = BandSet.THREE_GROUPS.value
     custom_bands: tuple[Band, ...] = ()
-    structures: tuple[str, ...] = BRAIN_STRUCTURES
+    structures: tuple[str, ...] = FOLLOWED_STRUCTURES
     cord: str = ""
     phenotypes: tuple[str, ...] = ("CIS", "RRMS", "SPMS", "PPMS")
     visit: Representative = Representative.LATEST

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.core.series import FloatArray, IntArray, as_floats
+from volumetry.core.types import EXPERIMENTAL
 
 DAYS_PER_YEAR = 365.25
 
@@ -22,6 +23,8 @@ BRAIN_STRUCTURES = (
     "corpus_callosum",
     "lateral_ventricles",
 )
+FOLLOWED_STRUCTURES = tuple(name for name in BRAIN_STRUCTURES if name not in EXPERIMENTAL)
+"""What an analysis holds by default: experimental structures are chosen by name."""
 CORD = "cord"
 INTRACRANIAL = "intracranial"
 COLUMNS = (*BRAIN_STRUCTURES, INTRACRANIAL, CORD)
@@ -31,8 +34,8 @@ STRUCTURE_WORDS = {
     "brain_parenchyma": "Whole brain",
     "grey_matter": "Grey matter",
     "white_matter": "White matter",
-    "thalamus": "Thalamus",
-    "corpus_callosum": "Corpus callosum",
+    "thalamus": "Thalamus (experimental)",
+    "corpus_callosum": "Corpus callosum (experimental)",
     "lateral_ventricles": "Lateral ventricles",
     "intracranial": "Intracranial volume",
     "cord": "Cord",

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from volumetry.core.brain.callosum import Callosum
 from volumetry.core.brain.grid import WorkImage
 from volumetry.core.brain.registration import BrainPlace
 from volumetry.core.brain.template import BRAINSTEM_END_MM, Template
+from volumetry.core.brain.thalamus import Thalamus
 from volumetry.core.brain.tissue import TissueModel
 from volumetry.core.errors import NotMeasurable
 from volumetry.core.types import QualityCheck, ScanImage, Verdict
@@ -23,6 +25,10 @@ CONTRAST_FAIL, CONTRAST_WARN = 2.0, 3.5
 SCALE_PLAUSIBLE = (0.5, 1.15)
 """Affine volume ratio to the template: intracranial volumes of about 950 to 2200 ml."""
 CONTACT_FAIL_MM2 = 300.0
+SIDES_WARN_PERCENT = 20.0
+"""Left and right thalamus differ by less in health; more speaks for a misplaced outline."""
+SYMMETRY_WARN = 0.7
+"""Correlation of the brain's middle with its mirror image."""
 
 SIDES = (("left side", "right side"), ("back", "front"), ("bottom", "top (vertex)"))
 
@@ -144,3 +150,44 @@ def stripped_check(
                             "that of the mask used, not of the skull.")  # fmt: skip
     return QualityCheck("skull_stripped", empty, 0.7, Verdict.PASS,
                         "Skull and scalp are in the image.")  # fmt: skip
+
+
+def experimental_checks(
+    thalamus: Thalamus | None, callosum: Callosum | None
+) -> tuple[QualityCheck, QualityCheck]:
+    """Say whether thalamus and callosum were found, and how symmetric they and the head are."""
+    return _thalamus_check(thalamus), _midplane_check(callosum)
+
+
+def _thalamus_check(thalamus: Thalamus | None) -> QualityCheck:
+    """Hold the two sides against each other."""
+    if thalamus is None:
+        return QualityCheck("thalamus_sides", None, SIDES_WARN_PERCENT, Verdict.WARN,
+                            "The thalamus was not found: it is not measured.")  # fmt: skip
+    left, right = thalamus.left_mm3, thalamus.right_mm3
+    apart = 200 * abs(left - right) / max(left + right, 1.0)
+    is_odd = apart > SIDES_WARN_PERCENT
+    tail = ": look at its outline." if is_odd else "."
+    return QualityCheck(
+        "thalamus_sides", apart, SIDES_WARN_PERCENT, Verdict.WARN if is_odd else Verdict.PASS,
+        f"Thalamus (experimental): left {left / 1000:.2f} ml, right {right / 1000:.2f} ml, "
+        f"{apart:.0f} % apart{tail}",
+    )  # fmt: skip
+
+
+def _midplane_check(callosum: Callosum | None) -> QualityCheck:
+    """Judge the plane of symmetry."""
+    if callosum is None:
+        return QualityCheck("midplane_symmetry", None, SYMMETRY_WARN, Verdict.WARN,
+                            "The corpus callosum was not found on the mid-sagittal plane: it "
+                            "is not measured.")  # fmt: skip
+    value = callosum.plane.symmetry
+    is_odd = value < SYMMETRY_WARN
+    sentence = (
+        "The two halves of the brain resemble each other little: the mid-sagittal plane, and "
+        "with it the area of the corpus callosum, is doubtful."
+        if is_odd
+        else "The mid-sagittal plane was found by symmetry."
+    )
+    return QualityCheck("midplane_symmetry", value, SYMMETRY_WARN,
+                        Verdict.WARN if is_odd else Verdict.PASS, sentence)  # fmt: skip

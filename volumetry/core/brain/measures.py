@@ -1,4 +1,4 @@
-"""Volumes from a segmentation: sums of fractions times voxel volume."""
+"""Measures of a segmentation: volumes are sums of fractions times voxel volume."""
 
 import numpy as np
 
@@ -13,6 +13,8 @@ RELATIVE_ERROR: dict[Structure, float] = {
     Structure.CSF: 0.05,
     Structure.LATERAL_VENTRICLES: 0.03,
     Structure.INTRACRANIAL: 0.015,
+    Structure.THALAMUS: 0.08,
+    Structure.CORPUS_CALLOSUM: 0.08,
 }
 """Standard errors until a site has its own repeats: brain 0.8 % (between-session, cross-
 sectional methods), the others from the spread on synthetic heads (docs/brain.md)."""
@@ -20,7 +22,7 @@ THICK_SLICE_FACTOR = 2.0
 
 
 def brain_measures(found: BrainSegmentation, *, is_thick: bool) -> tuple[StructureMeasure, ...]:
-    """Return every volume of one visit, mm³.
+    """Return every measure of one visit; experimental ones where they were found.
 
     Raises
     ------
@@ -43,6 +45,28 @@ def brain_measures(found: BrainSegmentation, *, is_thick: bool) -> tuple[Structu
     for structure, value in values.items():
         if value <= 0:
             raise EmptyStructure(f"{structure} is empty.")
-        error = value * RELATIVE_ERROR[structure] * factor
-        measures.append(StructureMeasure(structure, Quantity.VOLUME, value, Unit.MM3, error))
+        measures.append(_measure(structure, Quantity.VOLUME, value, factor))
+    return (*measures, *_experimental(found, factor=factor))
+
+
+def _experimental(found: BrainSegmentation, *, factor: float) -> tuple[StructureMeasure, ...]:
+    """Return thalamus (mm³) and callosum (mm²), those that were found."""
+    measures = []
+    if found.thalamus is not None:
+        measures.append(
+            _measure(Structure.THALAMUS, Quantity.VOLUME, found.thalamus.volume_mm3, factor)
+        )
+    if found.callosum is not None:
+        measures.append(
+            _measure(Structure.CORPUS_CALLOSUM, Quantity.AREA, found.callosum.area_mm2, factor)
+        )
     return tuple(measures)
+
+
+def _measure(
+    structure: Structure, quantity: Quantity, value: float, factor: float
+) -> StructureMeasure:
+    """Return one measure with its default standard error."""
+    unit = Unit.MM2 if quantity is Quantity.AREA else Unit.MM3
+    error = value * RELATIVE_ERROR[structure] * factor
+    return StructureMeasure(structure, quantity, value, unit, error)

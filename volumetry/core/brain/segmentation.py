@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumetry.core.brain import gates
-from volumetry.core.brain.deform import deep_map
+from volumetry.core.brain.callosum import Callosum, callosum_find
+from volumetry.core.brain.deform import DeepMap, deep_map
 from volumetry.core.brain.grid import WorkImage, work_image
+from volumetry.core.brain.midplane import midplane_find
 from volumetry.core.brain.partial_volume import pure_shares, tissue_fractions
 from volumetry.core.brain.regions import FAR_MM
 from volumetry.core.brain.registration import BrainPlace, brain_locate
 from volumetry.core.brain.skull import brain_find, eroded, grown, intracranial_find
 from volumetry.core.brain.template import BRAINSTEM_END_MM, Template, template_load
+from volumetry.core.brain.thalamus import Thalamus, thalamus_find
 from volumetry.core.brain.tissue import TissueModel, bias_field, tissue_fit
 from volumetry.core.brain.ventricles import Ventricles, lateral_ventricles_find
-from volumetry.core.errors import NotMeasurable
+from volumetry.core.errors import EmptyStructure, NotMeasurable
 from volumetry.core.types import QualityCheck, ScanImage, Verdict
 
 BOX_MNI_MM = ((-84.0, 84.0), (-120.0, 88.0), (-84.0, 94.0))
@@ -43,6 +46,10 @@ class BrainSegmentation:
         Intracranial space.
     ventricles : Ventricles
         Lateral ventricles.
+    thalamus : Thalamus or None
+        Both thalami; None if they were not found.
+    callosum : Callosum or None
+        The corpus callosum on the mid-sagittal plane; None if it was not found.
     distance_mm : float32, shape (i, j, k)
         Signed distance to the template's intracranial boundary under the affine map.
     place : BrainPlace
@@ -57,6 +64,8 @@ class BrainSegmentation:
     fractions: NDArray[np.float32]
     intracranial: NDArray[np.bool_]
     ventricles: Ventricles
+    thalamus: Thalamus | None
+    callosum: Callosum | None
     distance_mm: NDArray[np.float32]
     place: BrainPlace
     model: TissueModel
@@ -126,13 +135,75 @@ def brain_segment(
     )
     _wall_settled(fractions, ventricles)
     on_step("ventricles")
+    thalamus = _thalamus(flat, fractions[2], place, model, template)
+    callosum = _callosum(flat, space, place, model, deep, template)
+    on_step("thalamus and callosum")
     checks = (
         coverage,
         matched,
         *gates.contrast_checks(model),
         gates.stripped_check(whole, distance, flat, model),
     )
-    return BrainSegmentation(flat, fractions, space, ventricles, distance, place, model, checks)
+    return BrainSegmentation(
+        flat=flat,
+        fractions=fractions,
+        intracranial=space,
+        ventricles=ventricles,
+        thalamus=thalamus,
+        callosum=callosum,
+        distance_mm=distance,
+        place=place,
+        model=model,
+        checks=(*checks, *gates.experimental_checks(thalamus, callosum)),
+    )
+
+
+def _thalamus(
+    flat: WorkImage,
+    fluid: NDArray[np.float32],
+    place: BrainPlace,
+    model: TissueModel,
+    template: Template,
+) -> Thalamus | None:
+    """Find the thalami, or return None: the other structures do not depend on them."""
+    try:
+        return thalamus_find(
+            flat.values,
+            fluid=fluid,
+            spacing_mm=flat.spacing_mm,
+            matrix=place.matrix,
+            means=model.means,
+            spread=float(model.deviations[0]),
+            template=template,
+        )
+    except EmptyStructure:
+        return None
+
+
+def _callosum(
+    flat: WorkImage,
+    space: NDArray[np.bool_],
+    place: BrainPlace,
+    model: TissueModel,
+    deep: DeepMap,
+    template: Template,
+) -> Callosum | None:
+    """Find the callosum, or return None: the other structures do not depend on it."""
+    white, _, fluid = (np.float32(mean) for mean in model.means)
+    tissue = np.where(space, np.clip(flat.values, np.float32(0.8) * fluid, white), fluid)
+    plane = midplane_find(tissue, spacing_mm=flat.spacing_mm, matrix=place.matrix)
+    try:
+        return callosum_find(
+            flat.values,
+            plane=plane,
+            spacing_mm=flat.spacing_mm,
+            deep=deep,
+            origin_mm=template.origin_mm,
+            means=model.means,
+            spread=float(model.deviations[0]),
+        )
+    except EmptyStructure:
+        return None
 
 
 def place_checks(

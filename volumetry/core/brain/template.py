@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from volumetry.core.brain.outlines import thalamus_distance
 from volumetry.core.brain.regions import fluid_distances
 
-DERIVATION = "7"
+DERIVATION = "8"
 """Version of the rules below; part of the cache key."""
 
 MARGIN_MM = 14
@@ -31,7 +32,8 @@ Parenchyma, fluid and intracranial volume are cut at this plane at every visit."
 PONTOMEDULLARY_MM = (0.0, -32.0, -49.0)
 """Ventral pontomedullary junction on the MNI152 T1, mid-sagittal, MNI mm (read there)."""
 
-MAPS = ("t1", "grey", "white", "fluid", "distance_mm", "lateral_mm", "other_mm")
+MAPS = ("t1", "grey", "white", "fluid", "distance_mm", "lateral_mm", "other_mm",
+        "thalamus_mm")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Template:
         Signed distance to the lateral ventricles, negative inside.
     other_mm : float32
         Distance to all other fluid.
+    thalamus_mm : float32
+        Signed distance to the right thalamus, negative inside; the left is its mirror.
     origin_mm : float64, shape (3,)
         MNI millimetres of voxel (0, 0, 0).
     digest : str
@@ -61,6 +65,7 @@ class Template:
     distance_mm: NDArray[np.float32]
     lateral_mm: NDArray[np.float32]
     other_mm: NDArray[np.float32]
+    thalamus_mm: NDArray[np.float32]
     origin_mm: NDArray[np.float64]
     digest: str
 
@@ -120,6 +125,7 @@ def template_derive() -> Template:
         distance_mm=distance,
         lateral_mm=lateral,
         other_mm=other,
+        thalamus_mm=thalamus_distance(t1, origin_mm=origin),
         origin_mm=origin,
         digest=digest.hexdigest(),
     )
