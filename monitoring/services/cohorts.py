@@ -116,7 +116,9 @@ def analysis_execute(pk: UUID) -> None:
 
     began = time.monotonic()
     try:
-        cohort = cohort_of(analysis.clinic)
+        # One reading transaction: rows stream while the database still looks for more.
+        with transaction.atomic():
+            cohort = cohort_of(analysis.clinic)
         result = analyse(
             cohort,
             definition_from_json(analysis.fields),
