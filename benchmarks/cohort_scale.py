@@ -163,7 +163,7 @@ def measure(pages: int) -> None:
         answer = client.get("/cohort/")
         times.append(time.perf_counter() - began)
         assert answer.status_code == 200
-        assert b"Cord area by EDSS group" in answer.content
+        assert b"Cord area and volume by EDSS group" in answer.content
     print(f"| page, first | {times[0]:.2f} s |")
     print(f"| page, slowest of {pages - 1} more | {max(times[1:]):.2f} s |")
     began = time.perf_counter()

@@ -191,7 +191,15 @@ def _accrual(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
 
 
 def _areas(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
-    """Draw every patient's cord area beside the group's mean and interval."""
+    return _sizes(rows, palette, "Cord area", "mm²")
+
+
+def _volumes(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    return _sizes(rows, palette, "Cord volume", "mm³")
+
+
+def _sizes(rows: Any, palette: Palette, noun: str, unit: str) -> tuple[str, str, Figure]:
+    """Draw every patient's cord beside the group's mean and interval."""
     traces: list[Figure] = []
     for place, row in enumerate(rows):
         points = row["points"]
@@ -211,7 +219,7 @@ def _areas(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
                         "color": palette.cord, "array": [row["high"] - row["value"]],
                         "arrayminus": [row["value"] - row["low"]]},
             "hoverinfo": "text", "showlegend": False,
-            "hovertext": [_hover(row, " mm²", 1)],
+            "hovertext": [_hover(row, f" {unit}", 1)],
         })  # fmt: skip
     layout = _layout(
         palette,
@@ -221,10 +229,10 @@ def _areas(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
         xaxis={"tickvals": list(range(len(rows))), "showgrid": False, "zeroline": False,
                "ticktext": [f"{r['group']}<br>n = {r['n']}" for r in rows],
                "range": [-0.5, len(rows) - 0.5]},
-        yaxis=_axis(palette, "Cord area, mm²", zeroline=False),
+        yaxis=_axis(palette, f"{noun}, {unit}", zeroline=False),
     )  # fmt: skip
-    words = "Cord area of each patient, and mean with 95 % interval, by EDSS group."
-    return "Cord area", words, {"data": traces, "layout": layout}
+    words = f"{noun} of each patient, and mean with 95 % interval, by EDSS group."
+    return noun, words, {"data": traces, "layout": layout}
 
 
 def _curves(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
@@ -286,6 +294,7 @@ Maker = Callable[[Any, Palette], tuple[str, str, Figure]]
 MAKERS: dict[str, Maker] = {
     "losses": _losses,
     "areas": _areas,
+    "volumes": _volumes,
     "forest": _forest,
     "slopes": _slopes,
     "separation": _separation,

@@ -63,6 +63,9 @@ class CohortAnalysis(Record):
     error = models.TextField(blank=True)
     result = models.JSONField(default=dict)
     rows = models.JSONField(default=list, help_text="The selected visits, pseudonymous")
+    inputs = models.BinaryField(
+        default=bytes, help_text="What it was computed from: JSON, zlib, pseudonymous"
+    )
 
     class Meta:
         ordering = ["-created_at"]

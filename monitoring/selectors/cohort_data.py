@@ -62,7 +62,7 @@ from volumetry.models import Measurement, Outcome, QualityResult, Status, Volume
 CHUNK = 20_000
 _AREAS = frozenset({Structure.CORPUS_CALLOSUM.value})
 _MISSING = float("nan")
-_NO_BRAIN = (None,) * (len(COLUMNS) - 1)
+_NO_BRAIN = (None,) * (len(COLUMNS) - 2)
 
 
 def data_version(clinic: Clinic) -> str:
@@ -213,15 +213,17 @@ def _readings(
             continue
         method, version, patient, day, epoch, sequence = fact
         where = (index[patient], day.toordinal(), place[epoch])
-        brain = numbers[levels:]
+        brain = numbers[2 * levels :]
         if any(value is not None for value in brain):
             rows.append((*where, kind("brain", method, version)))
-            values.append((*brain, None))
-        for level, area in zip(CORD_LEVELS, numbers, strict=False):
+            values.append((*brain, None, None))
+        for level, area, size in zip(
+            CORD_LEVELS, numbers[:levels], numbers[levels : 2 * levels], strict=True
+        ):
             if area is not None:
                 contrast = names.get(sequence, sequence)
                 rows.append((*where, kind(str(level), method, version, contrast)))
-                values.append((*_NO_BRAIN, area))
+                values.append((*_NO_BRAIN, area, size))
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     readings = Readings(
         table[:, 0],
@@ -263,13 +265,14 @@ def _facts(clinic: Clinic) -> dict[str, tuple[Any, ...]]:
 
 
 def _numbers(clinic: Clinic) -> Iterable[tuple[Any, ...]]:
-    """Return run, cord area per level and the brain's numbers, one row per run."""
+    """Return run, cord area and volume per level and the brain's numbers, one row per run."""
     brain = (*BRAIN_STRUCTURES, INTRACRANIAL)
 
     def picked(structure: str, quantity: str) -> Max:
         return _Largest("value", filter=Q(structure=structure, quantity=quantity))
 
     columns = {f"cord{i}": picked(s, Quantity.MEAN_CSA) for i, s in enumerate(CORD_LEVELS)}
+    columns |= {f"size{i}": picked(s, Quantity.VOLUME) for i, s in enumerate(CORD_LEVELS)}
     columns |= {
         f"brain{i}": picked(name, Quantity.AREA if name in _AREAS else Quantity.VOLUME)
         for i, name in enumerate(brain)

@@ -1,6 +1,8 @@
 """Reads of cohort definitions and of what was computed of them."""
 
-from typing import TYPE_CHECKING
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -37,10 +39,16 @@ def definition_get(actor: "Actor", pk: UUID) -> CohortDefinition | None:
 
 
 def analysis_get(actor: "Actor", pk: UUID) -> CohortAnalysis | None:
-    """Return an analysis of the actor's clinics, or None."""
+    """Return an analysis of the actor's clinics, or None; rows and inputs come when asked."""
     mine = Clinic.objects.visible_to(actor)
     found = CohortAnalysis.objects.select_related("clinic").filter(pk=pk, clinic__in=mine)
-    return found.first()
+    return found.defer("rows", "inputs").first()
+
+
+def analysis_inputs(analysis: CohortAnalysis) -> dict[str, Any]:
+    """Return what an analysis was computed from (`monitoring.core.cohort.inputs`)."""
+    stored = bytes(analysis.inputs)
+    return dict(json.loads(zlib.decompress(stored))) if stored else {}
 
 
 def definition_of(analysis: CohortAnalysis) -> CohortDefinition | None:

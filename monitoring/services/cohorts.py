@@ -1,6 +1,8 @@
 """Save cohorts, and compute what the page shows: claimed, in steps, stored once."""
 
+import json
 import time
+import zlib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +80,7 @@ def analysis_request(
 ) -> tuple[CohortAnalysis, bool]:
     """Return the analysis of the data of this moment, and whether a worker must be woken."""
     require_grant(actor, clinic, Grant.COHORT_READ)
-    analysis, is_new = CohortAnalysis.objects.defer("rows").get_or_create(
+    analysis, is_new = CohortAnalysis.objects.defer("rows", "inputs").get_or_create(
         clinic=clinic,
         digest=definition.digest,
         data_version=data_version(clinic),
@@ -108,7 +110,8 @@ def analysis_execute(pk: UUID) -> None:
     )
     if not claimed:
         return
-    analysis = CohortAnalysis.objects.select_related("clinic").get(pk=pk)
+    light = CohortAnalysis.objects.select_related("clinic").defer("rows", "inputs", "result")
+    analysis = light.get(pk=pk)
     mine = CohortAnalysis.objects.filter(pk=pk, status=status.RUNNING, attempt=analysis.attempt)
 
     def progress(percent: int, step: str) -> None:
@@ -137,7 +140,9 @@ def analysis_execute(pk: UUID) -> None:
         )
         raise
     rows = result.pop("rows")
+    inputs = json.dumps(result.pop("inputs"), separators=(",", ":"))
     mine.update(
+        inputs=zlib.compress(inputs.encode(), level=1),
         status=status.SUCCEEDED,
         percent=100,
         step="",

@@ -196,7 +196,7 @@ def cohort_table(request: ClinicRequest, pk: UUID, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def cohort_analysis(request: ClinicRequest, pk: UUID) -> HttpResponse:
-    """Download the whole analysis as JSON: definition, data, versions, rows, results."""
+    """Download the whole analysis as JSON: definition, versions, results, all its inputs."""
     analysis = _analysis(request, pk)
     if not analysis.result:
         raise Http404("This analysis has no result yet.")
@@ -208,6 +208,7 @@ def cohort_analysis(request: ClinicRequest, pk: UUID) -> HttpResponse:
         "data_version": analysis.data_version,
         **analysis.result,
         "rows": analysis.rows,
+        "inputs": selectors.analysis_inputs(analysis),
     }
     return _download(json.dumps(body), _name(analysis, "analysis", "json"))
 

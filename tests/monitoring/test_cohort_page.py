@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -55,7 +56,7 @@ def test_the_first_visit_wakes_a_worker_and_the_next_shows_the_result(researcher
 
     assert doorbell == [("cohort", str(analysis.pk))]
     assert CohortAnalysis.objects.get().status == "succeeded"
-    assert "Cord area by EDSS group" in page
+    assert "Cord area and volume by EDSS group" in page
     assert "Synthetic data. No real patient." in page
 
 
@@ -104,6 +105,27 @@ def test_tables_say_that_they_are_synthetic_and_reading_is_written_down(research
     assert whole["is_synthetic"] is True
     assert whole["versions"]["analysis"] == analysis.analysis_version
     assert len(whole["rows"]) == len(rows)
+
+
+def test_the_exported_analysis_can_be_computed_again_from_the_file(researcher, tmp_path):
+    _, analysis = computed(researcher)
+    file = tmp_path / "analysis.json"
+    answer = researcher.get(reverse("cohort_analysis", args=[analysis.pk]))
+    file.write_bytes(answer.content)
+    said = io.StringIO()
+
+    call_command("cohort_replay", file, stdout=said)
+
+    assert said.getvalue().startswith("The same: ")
+    changed = json.loads(file.read_text())
+    readings = changed["inputs"]["readings"]
+    readings["cord"] = [value and 1.1 * value for value in readings["cord"]]
+    file.write_text(json.dumps(changed))
+    with pytest.raises(CommandError, match="Not the same numbers"):
+        call_command("cohort_replay", file, stdout=said)
+    file.write_text("nothing")
+    with pytest.raises(CommandError, match="no exported analysis"):
+        call_command("cohort_replay", file, stdout=said)
 
 
 def test_a_choice_that_contradicts_itself_is_said_and_nothing_is_computed(researcher):

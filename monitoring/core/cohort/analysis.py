@@ -9,10 +9,12 @@ import numpy as np
 import scipy
 
 from monitoring.core.cohort.associations import correlation_room
+from monitoring.core.cohort.cord_size import area_room
 from monitoring.core.cohort.definition import Definition
 from monitoring.core.cohort.discrimination import discrimination_room
 from monitoring.core.cohort.external import Reference, reference_room
-from monitoring.core.cohort.losses import area_room, loss_room
+from monitoring.core.cohort.inputs import inputs_of
+from monitoring.core.cohort.losses import loss_room
 from monitoring.core.cohort.methods import methods_paragraph
 from monitoring.core.cohort.paradox import paradox_room
 from monitoring.core.cohort.phenotypes import phenotype_room
@@ -42,7 +44,7 @@ def rooms_of() -> tuple[tuple[str, str, Maker], ...]:
     """Return slug, title and maker of every room, in the order of the page."""
     return (
         ("losses", "Loss against healthy controls", loss_room),
-        ("cord-area", "Cord area by EDSS group", area_room),
+        ("cord-area", "Cord area and volume by EDSS group", area_room),
         ("correlations", "Brain and cord by EDSS group", _correlations),
         ("slopes", "Brain and cord over time", slopes_room),
         ("discrimination", "EDSS 2–2.5 against 3–3.5", discrimination_room),
@@ -74,8 +76,9 @@ def analyse(
     Returns
     -------
     dict
-        JSON values: definition, digest, versions, seed, counts, exclusions, rooms and the
-        selected rows (pseudonymous), from which the cross-sectional rooms can be redone.
+        JSON values: definition, digest, versions, seed, counts, exclusions, rooms, the
+        selected rows (pseudonymous), and the inputs, cross-sectional and longitudinal, from
+        which everything can be computed again (`inputs.cohort_from_inputs`).
     """
     progress(5, "Selecting patients")
     head: dict[str, Any] = {
@@ -88,7 +91,8 @@ def analyse(
     try:
         selected = select(cohort, definition)
     except NotAssessable as error:
-        return {**head, "problem": str(error), "rooms": [], "rows": [], "excluded": []}
+        empty: dict[str, Any] = {"rooms": [], "rows": [], "excluded": [], "inputs": {}}
+        return {**head, "problem": str(error), **empty}
     made = (
         *rooms_of(),
         (
@@ -119,6 +123,7 @@ def analyse(
         "methods": methods_paragraph(selected, rooms, versions=head["versions"], seed=SEED),
         "columns": [*ROW_COLUMNS, *COLUMNS],
         "rows": selected_rows(selected),
+        "inputs": inputs_of(selected),
     }
 
 

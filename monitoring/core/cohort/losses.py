@@ -12,16 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from monitoring.core.cohort.report import Column, Room, Table, Verdict, interval_words, number
+from monitoring.core.cohort.report import Column, Room, Table, Verdict, interval_words
 from monitoring.core.cohort.selection import Selected
 from monitoring.core.cohort.table import (
     CORD,
     GROWS_WITH_LOSS,
     PHENOTYPES,
     STRUCTURE_WORDS,
-    column,
 )
-from monitoring.core.cohort_statistics import dummies, linear_model
 from monitoring.core.errors import NotAssessable
 from monitoring.core.series import FloatArray, as_floats
 
@@ -217,101 +215,6 @@ def figure_of(losses: Sequence[Loss]) -> list[dict[str, object]]:
         }
         for one in ordered
     ]
-
-
-def area_room(selected: Selected) -> Room:
-    """Figure 2: cord area by EDSS group, with an analysis of covariance."""
-    slug, title = "cord-area", "Cord area by EDSS group"
-    question = "Is the cord smaller where disability is higher?"
-    area = selected.values[:, column(CORD)]
-    named = [("Controls", selected.is_control), *edss_groups(selected)]
-    rows, figure, notes = [], [], []
-    for name, chosen in named:
-        own = area[chosen & np.isfinite(area)]
-        if own.size < MINIMUM_GROUP:
-            notes.append(f"{name}: {too_few(own.size)}")
-            continue
-        width = float(stats.t.ppf(0.975, own.size - 1)) * own.std(ddof=1) / own.size**0.5
-        mean = float(own.mean())
-        rows.append((name, own.size, mean, mean - width, mean + width, own.std(ddof=1)))
-        figure.append({
-            "group": name, "n": int(own.size), "value": mean, "low": mean - width,
-            "high": mean + width, "points": np.round(thinned(own), 1).tolist(),
-        })  # fmt: skip
-    if len([row for row in rows if row[0] != "Controls"]) < 2:
-        reason = f"Two EDSS groups of {MINIMUM_GROUP} patients are needed. {' '.join(notes)}"
-        return Room(slug, title, question, Verdict.CANNOT_SAY, reason.strip())
-    verdict, answer, terms = ancova(selected)
-    head = ("Group", "n", "Mean, mm²", "95 % from", "to", "SD")
-    digits = (None, 0, 1, 1, 1, 1)
-    tables = [
-        Table(
-            "cord-area",
-            "Cord area by group",
-            tuple(Column(name, digit) for name, digit in zip(head, digits, strict=True)),
-            tuple((n, int(c), *(float(x) for x in rest)) for n, c, *rest in rows),
-            f"Cord: {selected.cord_kind}.",
-        )
-    ]
-    if terms is not None:
-        tables.append(terms)
-    return Room(
-        slug, title, question, verdict, answer, tuple(notes), tuple(tables), {"areas": figure}
-    )
-
-
-def thinned(values: FloatArray, *, most: int = 240) -> FloatArray:
-    """Return at most ``most`` values, evenly over the sorted ones: a drawing needs no more."""
-    if values.size <= most:
-        return values
-    places = np.linspace(0, values.size - 1, most).round().astype(int)
-    return as_floats(np.sort(values)[places])
-
-
-def ancova(selected: Selected) -> tuple[Verdict, str, Table | None]:
-    """Test the EDSS groups' cord area given age, sex, head size, duration and scanner epoch."""
-    y = selected.log_percent(CORD)
-    columns = {
-        "age": selected.age,
-        "sex": selected.sex,
-        "intracranial volume": designs(selected)[:, 3],
-        "disease duration": selected.duration,
-    }
-    complete = ~selected.is_control & (selected.group >= 0) & np.isfinite(y)
-    for own in columns.values():
-        complete &= np.isfinite(own)
-    terms = {name: own[complete] for name, own in columns.items() if own[complete].std() > 0}
-    try:
-        terms["EDSS group"] = dummies(selected.group[complete].tolist())
-        epochs = selected.epoch[complete]
-        if np.unique(epochs).size > 1:
-            terms["scanner epoch"] = dummies(epochs.tolist())
-        model = linear_model(y[complete], terms)
-    except NotAssessable as error:
-        return Verdict.CANNOT_SAY, f"The groups cannot be compared: {error}", None
-    test = next(one for one in model.deletions if one.name == "EDSS group")
-    is_found = test.p < 0.05
-    answer = (
-        f"Given {', '.join(name for name in terms if name != 'EDSS group')}, the cord area "
-        f"{'differs' if is_found else 'does not differ'} between the EDSS groups "
-        f"(F = {number(test.f)}, df {test.df} and {model.residual_df}, "
-        f"{'p < 0.001' if test.p < 0.001 else f'p = {test.p:.3f}'}, {model.n} patients)."
-    )
-    table = Table(
-        "cord-area-model",
-        "Analysis of covariance of 100 ln(cord area)",
-        (
-            Column("Term"),
-            Column("F", 2),
-            Column("df", 0),
-            Column("p", "p"),
-            Column("Partial eta²", 3),
-        ),
-        tuple((t.name, t.f, t.df, t.p, t.partial_eta_squared) for t in model.deletions),
-        f"Each term deleted from the full model; {model.n} complete patients, "
-        f"{model.residual_df} residual degrees of freedom.",
-    )
-    return (Verdict.SUPPORTED if is_found else Verdict.NOT_SUPPORTED), answer, table
 
 
 def phenotype_groups(selected: Selected) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -68,7 +68,7 @@ def lesion_table(selected: Selected) -> Table:
         if chosen.sum() == 0:
             continue
         if chosen.sum() < MINIMUM_GROUP:
-            rows.append((name, too_few(int(chosen.sum())), *(None,) * 7))
+            rows.append((name, too_few(int(chosen.sum())), *(None,) * 8))
             continue
         rows.append(
             (
@@ -76,13 +76,14 @@ def lesion_table(selected: Selected) -> Table:
                 "",
                 *_quartiles(selected.lesions_brain[chosen]),
                 *_quartiles(selected.lesions_cord[chosen]),
+                _share(selected.diffuse_brain[chosen]),
                 _share(selected.diffuse_cord[chosen]),
             )
         )
     heads = (
         ("Phenotype", None), ("", None), ("Brain lesions, median", 0), ("quarter", 0),
         ("three quarters", 0), ("Cord lesions, median", 0), ("quarter", 0),
-        ("three quarters", 0), ("Diffuse cord change, %", 0),
+        ("three quarters", 0), ("Diffuse brain change, %", 0), ("Diffuse cord change, %", 0),
     )  # fmt: skip
     return Table(
         "lesions",

@@ -68,7 +68,7 @@ class SlopeProfile:
         for _ in range(STEPS):
             z = float(np.clip(z, -LIMIT, LIMIT))
             root = side * max(self.rise(z), 0.0) ** 0.5
-            if abs(root - wanted) < 0.01:
+            if abs(root - wanted) < 0.001:
                 return z
             if abs(z) == LIMIT and abs(root) < abs(wanted):
                 return z

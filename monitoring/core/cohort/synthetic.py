@@ -38,6 +38,8 @@ MEAN_LOG = {
     "cord": 4.25,
 }
 """ln of typical values, mm3 and mm2."""
+WINDOW_MM = 20.0
+"""Length of the cord over which area and volume are said to be measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,11 +240,12 @@ def _readings(
     }
     for name, percent in parts.items():
         values[:, :, column(name)] = np.exp(MEAN_LOG[name] + percent / 100)
+    values[:, :, column("cord_volume")] = WINDOW_MM * values[:, :, column("cord")]
     day = FIRST_DAY + np.round(365.25 * years).astype(np.int64)
     patient = np.repeat(np.arange(n), visits)
     flat = values.reshape(n * visits, -1)
     brain_rows, cord_rows = flat.copy(), flat.copy()
-    brain_rows[:, column("cord")] = np.nan
+    brain_rows[:, column("cord") :] = np.nan
     cord_rows[:, : column("cord")] = np.nan
     return Readings(
         patient=np.concatenate([patient, patient]),
@@ -276,14 +279,13 @@ def _lesions(people: _People, day: IntArray, rng: Generator) -> Lesions:
     brain = 8 + np.nancumsum(new, axis=1)
     cord = 1 + np.cumsum(rng.poisson(0.15, (own.size, visits)), axis=1)
     patient = np.repeat(own, visits)
-    nothing = np.full(patient.size, np.nan)
     return Lesions(
         patient,
         np.tile(day, own.size),
         brain.ravel(),
         cord.ravel().astype(float),
         new.ravel(),
-        nothing,
+        (rng.random(patient.size) < 0.1).astype(float),
         (rng.random(patient.size) < 0.2).astype(float),
     )
 

@@ -26,9 +26,11 @@ BRAIN_STRUCTURES = (
 FOLLOWED_STRUCTURES = tuple(name for name in BRAIN_STRUCTURES if name not in EXPERIMENTAL)
 """What an analysis holds by default: experimental structures are chosen by name."""
 CORD = "cord"
+CORD_VOLUME = "cord_volume"
 INTRACRANIAL = "intracranial"
-COLUMNS = (*BRAIN_STRUCTURES, INTRACRANIAL, CORD)
-"""Columns of `Readings.values`: volumes in mm3, cord area in mm2."""
+COLUMNS = (*BRAIN_STRUCTURES, INTRACRANIAL, CORD, CORD_VOLUME)
+"""Columns of `Readings.values`: volumes in mm3 (corpus callosum: area, mm2), the cord's mean
+area over the window of its level in mm2, and the volume of that window in mm3."""
 
 STRUCTURE_WORDS = {
     "brain_parenchyma": "Whole brain",
@@ -39,6 +41,7 @@ STRUCTURE_WORDS = {
     "lateral_ventricles": "Lateral ventricles",
     "intracranial": "Intracranial volume",
     "cord": "Cord",
+    "cord_volume": "Cord volume",
 }
 GROWS_WITH_LOSS = frozenset({"lateral_ventricles"})
 """Fluid spaces grow when tissue is lost."""
