@@ -18,7 +18,7 @@ from django.utils import timezone
 from monitoring.core.cohort.analysis import ANALYSIS_VERSION, analyse
 from monitoring.core.cohort.definition import Definition, definition_from_json
 from monitoring.core.cohort.external import Reference, read_reference
-from monitoring.core.errors import MonitoringError
+from monitoring.core.errors import InvalidTable, MonitoringError
 from monitoring.models import (
     AuditEntry,
     Clinic,
@@ -126,7 +126,7 @@ def analysis_execute(pk: UUID) -> None:
             cohort,
             definition_from_json(analysis.fields),
             progress=progress,
-            references=references_loaded(),
+            references=references_load,
         )
     except MonitoringError as error:
         mine.update(status=status.FAILED, error=str(error), finished_at=timezone.now())
@@ -154,10 +154,27 @@ def analysis_execute(pk: UUID) -> None:
     log.info("cohort_computed", analysis=str(pk), seconds=round(time.monotonic() - began, 1))
 
 
-def references_loaded() -> list[Reference]:
-    """Return the external reference of cord area, if the installation names a file."""
+def references_load() -> list[Reference]:
+    """Return the external reference of cord area, if the installation names a table.
+
+    Raises
+    ------
+    InvalidTable
+        Where the file is not there or no such table.
+    """
     named = settings.COHORT_REFERENCE
-    return read_reference(Path(named).read_text()) if named else []
+    return reference_read(Path(named)) if named else []
+
+
+def reference_read(path: Path) -> list[Reference]:
+    """Return the reference that a file holds; errors as `references_load`."""
+    try:
+        return read_reference(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidTable(
+            f"The external reference “{path.name}” cannot be read: ask your administrator to "
+            "look at the setting COHORT_REFERENCE."
+        ) from error
 
 
 def analyses_sweep() -> list[UUID]:

@@ -69,9 +69,14 @@ def analyse(
     definition: Definition,
     *,
     progress: Progress = lambda _percent, _step: None,
-    references: Sequence[Reference] = (),
+    references: Callable[[], Sequence[Reference]] = tuple,
 ) -> dict[str, Any]:
     """Run every room; one that fails says why, the others stay.
+
+    Parameters
+    ----------
+    references
+        Reads the external reference; its errors are the words of that room.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def analyse(
         (
             "reference",
             "External reference of cord area",
-            lambda one: reference_room(one, references),
+            lambda one: reference_room(one, references()),
         ),
     )
     rooms: list[Room] = []
