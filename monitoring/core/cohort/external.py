@@ -140,8 +140,8 @@ def matching(references: Iterable[Reference], kind: Kind) -> Reference:
     levels = listing(list(dict.fromkeys(level_words(one.level) for one in offered)))
     raise NotAssessable(
         f"The external reference was measured by {methods}, at {levels}. This cohort's cord "
-        f"is {kind}: areas of different methods, levels or contrasts differ by up to 20 % and are "
-        "not compared."
+        f"is {kind}: areas of different methods, levels or contrasts differ by up to 20 % and "
+        "are not compared."
     )
 
 
@@ -181,8 +181,8 @@ def reference_room(selected: Selected, references: Iterable[Reference]) -> Room:
     words = interval_words(mean, mean - width, mean + width, 1)
     answer = (
         f"Against {one.area.size} healthy adults aged {one.age.min():.0f} to "
-        f"{one.age.max():.0f} the cord differs by {words} mm² ({gap.size} patients; age and sex "
-        "alike, other scanners)."
+        f"{one.age.max():.0f} the cord differs by {words} mm² ({gap.size} patients; age and "
+        "sex alike, other scanners)."
     )
     return Room(slug, title, question, Verdict.DESCRIBED, answer, (), tables)
 

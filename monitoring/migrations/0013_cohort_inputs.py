@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0011_deliveries")]
+    dependencies = [("monitoring", "0012_worklist_filters")]
 
     operations = [
         migrations.AddField(
