@@ -91,9 +91,9 @@ def group_correlation(
         return None
     given = covariates(selected)
     complete = rows & np.all(np.isfinite(given), axis=1)
-    varied = [i for i in range(given.shape[1]) if np.ptp(given[complete, i]) > 0]
     partial = None
-    if complete.sum() >= MINIMUM_PAIRS + len(varied) and varied:
+    if complete.sum() >= MINIMUM_PAIRS + given.shape[1]:
+        varied = [i for i in range(given.shape[1]) if np.ptp(given[complete, i]) > 0]
         try:
             own = given[np.ix_(complete, varied)]
             partial = correlation(x[complete], y[complete], given=own)

@@ -10,12 +10,23 @@ import numpy as np
 from scipy import stats
 
 from monitoring.core.cohort.losses import MINIMUM_GROUP, designs, edss_groups, too_few
-from monitoring.core.cohort.report import Cell, Column, Room, Table, Verdict, number, p_words
+from monitoring.core.cohort.report import (
+    Cell,
+    Column,
+    Room,
+    Table,
+    Verdict,
+    listing,
+    number,
+    p_words,
+)
 from monitoring.core.cohort.selection import Selected
 from monitoring.core.cohort.table import CORD, CORD_VOLUME, column
 from monitoring.core.cohort_statistics import LinearModel, dummies, linear_model
 from monitoring.core.errors import NotAssessable
 from monitoring.core.series import FloatArray, as_floats
+
+KNOWN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,12 @@ def ancova(selected: Selected, size: Size) -> tuple[Verdict, str, tuple[Table, .
         "disease duration": selected.duration,
     }
     complete = ~selected.is_control & (selected.group >= 0) & np.isfinite(y)
+    # What is known of hardly anybody is not adjusted for; the answer names what was.
+    columns = {
+        name: own
+        for name, own in columns.items()
+        if np.isfinite(own[complete]).sum() >= KNOWN_SHARE * max(complete.sum(), 1)
+    }
     for own in columns.values():
         complete &= np.isfinite(own)
     terms = {
@@ -134,8 +151,9 @@ def ancova(selected: Selected, size: Size) -> tuple[Verdict, str, tuple[Table, .
         return Verdict.CANNOT_SAY, words, ()
     test = next(one for one in model.deletions if one.name == "EDSS group")
     is_found = test.p < 0.05
+    given = listing([name for name in terms if name != "EDSS group"]) or "nothing else"
     answer = (
-        f"Given {', '.join(name for name in terms if name != 'EDSS group')}, the {size.noun} "
+        f"Given {given}, the {size.noun} "
         f"{'differs' if is_found else 'does not differ'} between the EDSS groups "
         f"(F = {number(test.f)}, df {test.df} and {model.residual_df}, {p_words(test.p)}, "
         f"{model.n} patients)."
