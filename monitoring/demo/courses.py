@@ -103,9 +103,19 @@ class Path:
         return self.cord_slope * years + self.excess(years)
 
 
-def course_draw(story: Story, *, number: int, rng: np.random.Generator, today: date) -> Course:
-    """Draw a course; ``number`` counts the patients of a story and rotates its phenotypes."""
-    plot = PLOTS[story]
+def course_draw(
+    story: Story,
+    *,
+    number: int,
+    rng: np.random.Generator,
+    today: date,
+    plot: Plot | None = None,
+) -> Course:
+    """Draw a course; ``number`` counts the patients of a story and rotates its phenotypes.
+
+    ``plot`` draws the story otherwise than `PLOTS` says.
+    """
+    plot = plot or PLOTS[story]
     years = float(rng.uniform(*plot.years))
     first = today - timedelta(days=round(years * DAYS_PER_YEAR))
     phenotype = plot.phenotypes[number % len(plot.phenotypes)]

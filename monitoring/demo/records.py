@@ -51,6 +51,7 @@ SCANNERS = (
     {"manufacturer": "Synthetic", "model": "Beta", "field_strength_tesla": 3.0},
 )
 SOFTWARE = ("A1", "B2")
+WINDOW_MM = 20.0  # of the cord, over which area and volume are said to be measured
 # Shares of the parenchyma, and of the fluid around and inside it, as in adults.
 GREY_SHARE = 0.56
 VENTRICLES_SHARE = 0.10
@@ -307,18 +308,19 @@ def _cord_rows(image: SourceImage, drawn: DrawnScan, *, bench: Bench, rows: Rows
     if drawn.cord_mm2 is None:
         return
     run = _run_rows(image, METHODS["cord"], check=drawn.check, rows=rows)
-    rows.add(
-        Measurement(
-            run=run,
-            structure=(
-                Structure.CORD_C2_C3 if bench.separate_neck_scan else Structure.CORD_PMJ_64MM
-            ),
-            quantity=Quantity.MEAN_CSA,
-            value=drawn.cord_mm2,
-            unit=Unit.MM2,
-            standard_error=drawn.cord_mm2 * drawn.errors[1],
+    level = Structure.CORD_C2_C3 if bench.separate_neck_scan else Structure.CORD_PMJ_64MM
+    sizes = ((Quantity.MEAN_CSA, 1.0, Unit.MM2), (Quantity.VOLUME, WINDOW_MM, Unit.MM3))
+    for quantity, length, unit in sizes:
+        rows.add(
+            Measurement(
+                run=run,
+                structure=level,
+                quantity=quantity,
+                value=drawn.cord_mm2 * length,
+                unit=unit,
+                standard_error=drawn.cord_mm2 * drawn.errors[1] * length,
+            )
         )
-    )
     if drawn.verdict:
         rows.add(
             Review(run=run, verdict=drawn.verdict, reason=drawn.reason, reviewer=bench.reader)

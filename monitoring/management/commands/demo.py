@@ -31,6 +31,7 @@ from monitoring.demo.processes import (
     web_start,
     worker_start,
 )
+from monitoring.demo.registry_clinic import registry_clinic_ensure
 from monitoring.demo.seeding import DemoRefused, demo_check, demo_seed, divergence_compute
 from monitoring.demo.stories import CLINICS
 from monitoring.selectors.divergence import patients_out_of_date
@@ -90,6 +91,7 @@ class Command(BaseCommand):
         self.children.append(web_start(port, logs=self.logs))
         self.children.append(worker_start(logs=self.logs))
         phantom_patients_ensure(today=today, say=self._say)
+        registry_clinic_ensure(today=today, say=self._say)
         divergence_compute(say=self._say)
         self._wait_for_measurements()
         self._wait_for_web(port)
