@@ -4,7 +4,12 @@ from datetime import date, timedelta
 
 from monitoring.charts.canvas import Canvas, iso
 from monitoring.models import Relapse, Treatment
-from monitoring.selectors.timelines import DIP_DAYS, Timeline
+from monitoring.selectors.timelines import (
+    DIP_DAYS,
+    RELAPSE_WINDOW_DAYS,
+    STEROID_DAYS,
+    Timeline,
+)
 
 EDSS_BANDS = ((2.0, 2.5), (3.0, 3.5))
 RELAPSE_SIZE = {"mild": 10, "moderate": 13, "severe": 16, "unknown": 10}
@@ -92,7 +97,15 @@ def _treatment(
 
 
 def _relapse(canvas: Canvas, relapse: Relapse) -> None:
-    """Draw one relapse: size by severity, an S where the cord was struck."""
+    """Draw one relapse: size by severity, an S where the cord was struck.
+
+    Until 30 days later, or 90 after steroids, the cord may be swollen: its row is shaded.
+    """
+    ends = [relapse.onset + timedelta(days=RELAPSE_WINDOW_DAYS)]
+    if relapse.steroids_on:
+        ends.append(relapse.steroids_on + timedelta(days=STEROID_DAYS))
+    swollen = (iso(relapse.onset), iso(max(ends)))
+    canvas.rect("y3 domain", swollen, (0, 1), canvas.palette.edss_band)
     words = f"Relapse on {relapse.onset}<br>{relapse.get_severity_display()}"
     if relapse.is_spinal:
         words += "<br>spinal"

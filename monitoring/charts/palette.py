@@ -25,6 +25,7 @@ class Palette:
     gap: str = "var(--gap)"
     gap_band: str = "var(--gap-band)"
     open_band: str = "var(--open-band)"
+    norm_band: str = "var(--norm-band)"
     edss: str = "var(--edss)"
     edss_band: str = "var(--edss-band)"
     drugs: Mapping[str, str] = field(
@@ -58,6 +59,7 @@ PRINT = Palette(
     gap="#6a2e74",
     gap_band="rgba(106,46,116,0.22)",
     open_band="rgba(90,102,106,0.16)",
+    norm_band="rgba(90,102,106,0.09)",
     edss="#182023",
     edss_band="#eceff0",
     drugs={"moderate": "#c7d4d6", "high": "#8fa6aa", "other": "#e6eaea"},

@@ -243,8 +243,20 @@ def _polyline(group: ET.Element, trace: Figure, places: list[tuple[float, float]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     if trace.get("fill") == "toself":
         _add(group, "polygon", points=points, fill=trace["fillcolor"])
+        if "fillpattern" in trace:
+            _hatched(group, trace["fillpattern"], points)
         return
     _add(group, "polyline", points=points, fill="none", **_stroke(line))
+
+
+def _hatched(group: ET.Element, pattern: Figure, points: str) -> None:
+    """Hatch a polygon with thin slanted lines."""
+    size, name = pattern["size"], f"hatch-{len(group)}-{group.get('clip-path', '')[9:-1]}"
+    tile = _add(group, "pattern", id=name, width=size, height=size,
+                patternUnits="userSpaceOnUse")  # fmt: skip
+    path = f"M0 {size}L{size} 0"
+    _add(tile, "path", d=path, stroke=pattern["fgcolor"], stroke_width=0.8)
+    _add(group, "polygon", points=points, fill=f"url(#{name})")
 
 
 def _bars(group: ET.Element, frame: Frame, trace: Figure) -> None:
@@ -277,7 +289,8 @@ def _markers(group: ET.Element, marker: Figure, places: list[tuple[float, float]
              fill_opacity=0 if is_open else None, stroke=outline.get("color", color),
              stroke_width=outline.get("width", 1))  # fmt: skip
         if symbol.endswith("-dot"):
-            _add(spot, "circle", r=1.6, fill=color)
+            dot = color if is_open else outline.get("color", color)
+            _add(spot, "circle", r=1.6, fill=dot)
 
 
 def _texts(group: ET.Element, trace: Figure, places: list[tuple[float, float]]) -> None:

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from monitoring.charts.canvas import Canvas, iso, runs
 from monitoring.core.types import Region
+from monitoring.selectors.norm_bands import norm_band
 from monitoring.selectors.timelines import Timeline, TimelinePoint
 
 EPOCH_SYMBOLS = ("circle", "square", "diamond", "pentagon", "hexagon", "star-square")
@@ -64,6 +65,7 @@ def region_row(
             f"No usable {region.value} values yet", xref="paper", yref=f"{axis} domain",
             x=0.5, y=0.5,
         )  # fmt: skip
+    _healthy(canvas, timeline, region)
     _fitted(canvas, timeline, region)
     usable = [point for point in points if point.is_usable]
     for _, series in groupby(sorted(usable, key=lambda p: (p.series, p.when)), _series):
@@ -78,7 +80,10 @@ def region_row(
         axis, [iso(p.when) for p in corrected], [p.percent_corrected for p in corrected],
         mode="markers", hoverinfo="text",
         hovertext=[f"offset-corrected {p.percent_corrected:.1f} %" for p in corrected],
-        marker={"symbol": "line-ew-open", "size": 9, "color": color, "line": {"width": 2}},
+        marker={
+            "symbol": [f"{symbols[str(p.epoch_id)]}-open" for p in corrected],
+            "size": 7, "color": color, "line": {"width": 1.5},
+        },
         meta={"role": "corrected"},
     )  # fmt: skip
     _points(canvas, points, region, symbols, span)
@@ -103,6 +108,20 @@ def epoch_symbols(timeline: Timeline) -> dict[str, str]:
     }
 
 
+def _healthy(canvas: Canvas, timeline: Timeline, region: Region) -> None:
+    """Draw healthy ageing and the range of healthy people, where a norm fits the values."""
+    band = norm_band(timeline, region)
+    if not band.days:
+        return
+    axis, days = ROW_AXIS[region], [iso(day) for day in band.days]
+    canvas.band(axis, days, band.low, band.high, color=canvas.palette.norm_band)
+    canvas.line(
+        axis, days, band.ageing, mode="lines", name="healthy ageing",
+        line={"width": 1.5, "color": canvas.palette.soft, "dash": "dashdot"},
+        meta={"role": "healthy", "region": region.value},
+    )  # fmt: skip
+
+
 def _fitted(canvas: Canvas, timeline: Timeline, region: Region) -> None:
     """Draw the fitted line with its 95 % band."""
     curve, days = _curve(timeline, region), _curve_days(timeline)
@@ -121,7 +140,7 @@ def _points(
     symbols: Mapping[str, str],
     span: tuple[float, float],
 ) -> None:
-    """Draw the measured values: filled when reviewed, hollow before, x when rejected."""
+    """Draw the measured values: filled, with a dot before a reader looked, x when rejected."""
     shown = [min(max(p.percent or span[0], span[0]), span[1]) for p in points]
     canvas.line(
         ROW_AXIS[region], [iso(p.when) for p in points], shown, mode="markers",
@@ -129,10 +148,13 @@ def _points(
         customdata=[str(p.run_id) for p in points], name=WORDS[region],
         marker={
             "symbol": [_symbol(p, symbols) for p in points],
-            "size": 9,
+            "size": 10,
             "color": canvas.palette.of(region),
             "opacity": [0.75 if p.is_rejected or p.waits_for_reader else 1 for p in points],
-            "line": {"width": 2, "color": canvas.palette.of(region)},
+            "line": {
+                "width": [1 if p.is_usable and p.is_reviewed else 2 for p in points],
+                "color": canvas.palette.ground,
+            },
         },
         error_y={
             "type": "data", "symmetric": False, "width": 3, "thickness": 1.3,
@@ -152,13 +174,13 @@ def _bar(point: TimelinePoint, end: float | None, span: tuple[float, float]) -> 
 
 
 def _symbol(point: TimelinePoint, symbols: Mapping[str, str]) -> str:
-    """Return the marker of a value: shape by epoch, fill by review."""
+    """Return the marker of a value: shape by epoch; hollow is only what is not used as read."""
     if point.is_rejected:
         return "x-thin-open"
     shape = symbols[str(point.epoch_id)]
     if point.waits_for_reader:
         return f"{shape}-open-dot"
-    return shape if point.is_reviewed else f"{shape}-open"
+    return shape if point.is_reviewed else f"{shape}-dot"
 
 
 def point_words(point: TimelinePoint) -> str:
@@ -193,7 +215,7 @@ def gap_row(canvas: Canvas, timeline: Timeline, window: tuple[str, str]) -> None
     """Draw cord minus brain-predicted cord; colour only where the interval leaves zero out."""
     lines = timeline.trajectory
     if not lines:
-        canvas.rect("y4", window, (-1, 1), canvas.palette.open_band)
+        canvas.hatch("y4", window, (-1, 1))
         canvas.note("Not yet assessable", xref="paper", yref="y4", x=0.5, y=0)
         return
     curve, days = lines["gap_percent"], _curve_days(timeline)

@@ -69,12 +69,21 @@ def _unknown(reason: str) -> PatientState:
     return PatientState(None, None, None, State(None, {}, reason))
 
 
-def _norm_for(region: Region, in_force: SetInForce) -> Norm | None:
+def norm_for(region: Region, in_force: SetInForce) -> Norm | None:
     """Return the clinic's norm of a region."""
     is_cord = region is Region.CORD
     return next(
         (norm for norm in in_force.norms if norm.facts.structure.startswith("cord") == is_cord),
         None,
+    )
+
+
+def facts_of(point: "TimelinePoint", contrasts: Mapping[UUID, str]) -> MeasureFacts:
+    """Return how a value was measured, as a norm asks."""
+    return MeasureFacts(
+        structure=point.structure,
+        method=f"{point.method} {point.version}",
+        contrast=contrasts[point.scan_id],
     )
 
 
@@ -85,17 +94,13 @@ def _z_score(
     in_force: SetInForce,
 ) -> ZScore:
     """Return one region's z, or why there is none."""
-    norm = _norm_for(point.region, in_force)
+    norm = norm_for(point.region, in_force)
     if norm is None:
         words = [w for w in in_force.norm_refusals if point.region.value in w]
         return ZScore(None, None, None, " ".join(words) or f"No {point.region.value} norm.")
     return z_score(
         point.value,
-        facts=MeasureFacts(
-            structure=point.structure,
-            method=f"{point.method} {point.version}",
-            contrast=contrasts[point.scan_id],
-        ),
+        facts=facts_of(point, contrasts),
         age=point.when.year - (patient.birth_year or 0),
         sex=Sex(patient.sex) if patient.sex in set(Sex) else None,
         norm=norm,
@@ -104,7 +109,7 @@ def _z_score(
 
 def _error_z(point: "TimelinePoint", in_force: SetInForce, index: int) -> float:
     """Return the error of one scan in SDs of the norm."""
-    norm = _norm_for(point.region, in_force)
+    norm = norm_for(point.region, in_force)
     spread = norm.predictive_sd if norm else 1.0
     percent = in_force.parameters.error_sd[index]
     return max(point.standard_error or 0.0, percent / 100 * point.value) / spread

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from monitoring.selectors.changes import Change
+from monitoring.selectors.structures import structure_course, structure_kinds
 from monitoring.selectors.timelines import Timeline, TimelinePoint
 
 Cell = str | float | int | None
@@ -26,6 +27,13 @@ def timeline_tables(timeline: Timeline) -> list[Table]:
     return [make(timeline) for make in TABLES.values()]
 
 
+VOLUME_COLUMNS = (
+    "date", "region", "structure", "value", "unit", "standard error", "percent of first",
+    "95 % low", "95 % high", "% of intracranial", "quality", "review", "reader", "weight",
+    "scanner epoch", "method", "version",
+)  # fmt: skip
+
+
 def volumes_table(timeline: Timeline) -> Table:
     """Return brain and cord values with error, percent, quality and provenance."""
     points = sorted(timeline.points, key=lambda p: (p.when, p.region.value))
@@ -33,14 +41,10 @@ def volumes_table(timeline: Timeline) -> Table:
         slug="volumes",
         title="Brain and cord",
         empty="No usable volumes yet.",
-        columns=(
-            "date", "region", "structure", "value", "unit", "standard error",
-            "percent of first", "95 % low", "95 % high", "% of intracranial", "quality",
-            "review", "reader", "weight", "scanner epoch", "method", "version",
-        ),
+        columns=VOLUME_COLUMNS,
         rows=tuple(_volume_row(point) for point in points),
         struck=frozenset(i for i, point in enumerate(points) if point.is_rejected),
-    )  # fmt: skip
+    )
 
 
 def _volume_row(point: TimelinePoint) -> tuple[Cell, ...]:
@@ -86,6 +90,26 @@ def _change_row(change: Change) -> tuple[Cell, ...]:
         change.verdict or None,
         change.sentence or change.doubt, change.method, change.version,
     )  # fmt: skip
+
+
+def structures_table(timeline: Timeline) -> Table:
+    """Return every other structure that was measured on single scans, by structure and day."""
+    rows: list[tuple[Cell, ...]] = []
+    struck: set[int] = set()
+    for kind in structure_kinds(timeline):
+        for point in structure_course(timeline, kind):
+            if point.is_rejected:
+                struck.add(len(rows))
+            note = "experimental" if kind.is_experimental else None
+            rows.append((kind.words, kind.quantity, note, *_volume_row(point)))
+    return Table(
+        slug="structures",
+        title="Other structures",
+        empty="No other structure was measured.",
+        columns=("name", "quantity", "note", *VOLUME_COLUMNS),
+        rows=tuple(rows),
+        struck=frozenset(struck),
+    )
 
 
 def edss_table(timeline: Timeline) -> Table:
@@ -193,6 +217,7 @@ def _round(value: float | None, digits: int) -> float | None:
 
 TABLES: dict[str, Callable[[Timeline], Table]] = {
     "volumes": volumes_table,
+    "structures": structures_table,
     "changes": changes_table,
     "edss": edss_table,
     "events": events_table,

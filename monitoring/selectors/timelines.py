@@ -286,7 +286,8 @@ def timeline_of(patient: Patient, *, today: date) -> Timeline:
     payload = estimate.payload if estimate else {}
     now = payload.get("now", {})
     skull = baseline_intracranial(every)
-    points = _points([p for p in every if p.is_trend], now, relapses, skull)
+    trend = [p for p in every if p.is_trend]
+    points = points_in_percent(trend, now=now, relapses=relapses, skull=skull)
     changes = _scanner_changes(points)
     all_runs = [run for scan in scans for run in scan.runs]
     in_force = set_in_force(patient.clinic_id)
@@ -355,13 +356,22 @@ def days_after(day: date, onsets: Iterable[date]) -> int | None:
     return min((d for d in since if 0 <= d <= RELAPSE_WINDOW_DAYS), default=None)
 
 
-def _points(
+def points_in_percent(
     trend: Sequence[Point],
+    *,
     now: Mapping[str, Any],
     relapses: Sequence[Relapse],
     skull: BaselineIntracranial | None,
 ) -> tuple[TimelinePoint, ...]:
-    """Bring the trend's values to percent of the patient's own first usable value."""
+    """Bring values to percent of the patient's own first usable one, region by region.
+
+    Parameters
+    ----------
+    trend
+        Values of one structure per region, oldest first.
+    now
+        The model's statement, for weights and offsets; empty beside the trend.
+    """
     baseline: dict[Region, float] = {}
     for point in trend:
         if point.quality is not None and not point.is_rejected:

@@ -1,25 +1,27 @@
 """What the statement would be without one value; the record is not changed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from monitoring.core.divergence import assess_history
 from monitoring.core.errors import MonitoringError
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.types import Divergence
+from monitoring.core.types import Divergence, Quality
 from monitoring.models import Patient
+from monitoring.selectors.divergence import plain
 from monitoring.selectors.observations import (
     event_list,
     observation_list,
     patient_scans,
     point_list,
 )
-from monitoring.selectors.timelines import Timeline, TimelinePoint
+from monitoring.selectors.timelines import Timeline, TimelinePoint, points_in_percent
 from volumetry.models import RunFile
 
 PICTURE = "qc.png"
+DROPPED = "left out on this screen only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,35 @@ def point_glance(
     )
 
 
-def without_run(patient: Patient, run_id: UUID, parameters: Parameters) -> Divergence | None:
+def timeline_without(
+    timeline: Timeline, run_id: UUID, parameters: Parameters
+) -> Timeline | None:
+    """Return the course as if a run had been rejected; None if nothing is left to say.
+
+    The value stays in sight, crossed out. Nothing is stored.
+    """
+    if not any(p.run_id == run_id and p.is_usable for p in timeline.points):
+        return None
+    found = without_run(timeline.patient, run_id, parameters, with_curves=True)
+    if found is None:
+        return None
+    now = plain(found)
+    trend = [
+        replace(p, quality=Quality.REJECTED, verdict="rejected", verdict_reason=DROPPED)
+        if p.run_id == run_id
+        else p
+        for p in timeline.every_point
+        if p.is_trend
+    ]
+    points = points_in_percent(
+        trend, now=now, relapses=timeline.relapses, skull=timeline.intracranial
+    )
+    return replace(timeline, points=points, now=now)
+
+
+def without_run(
+    patient: Patient, run_id: UUID, parameters: Parameters, *, with_curves: bool = False
+) -> Divergence | None:
     """Return the statement as if a run had measured nothing; None if nothing is left to say."""
     points = [p for p in point_list(patient_scans(patient)) if p.run_id != run_id]
     try:
@@ -65,7 +95,7 @@ def without_run(patient: Patient, run_id: UUID, parameters: Parameters) -> Diver
             observation_list(points),
             event_list(patient),
             parameters=parameters,
-            with_curves=False,
+            with_curves=with_curves,
         )
     except MonitoringError:
         return None

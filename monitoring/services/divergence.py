@@ -1,9 +1,6 @@
 """Recompute and store a patient's divergence; append-only, idempotent by input digest."""
 
-from dataclasses import asdict
-from datetime import date, datetime
-from enum import Enum
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -15,7 +12,7 @@ from monitoring.core.errors import MonitoringError
 from monitoring.core.parameter_set import MODEL_VERSION, Parameters
 from monitoring.core.types import Divergence
 from monitoring.models import DivergenceEstimate, Flag, Level, Patient
-from monitoring.selectors.divergence import estimate_latest
+from monitoring.selectors.divergence import estimate_latest, plain
 from monitoring.selectors.observations import (
     event_list,
     observation_list,
@@ -138,28 +135,3 @@ def _cause(estimate: DivergenceEstimate, previous: DivergenceEstimate | None) ->
     if estimate.as_of and (previous.as_of is None or estimate.as_of > previous.as_of):
         return f"The scan of {estimate.as_of.isoformat()} was added."
     return "An earlier scan, a reading, a measurement or an event was added or changed."
-
-
-def plain(statement: Divergence, *, brief: bool = False) -> dict[str, Any]:
-    """Return a statement as JSON values; ``brief`` leaves out curves and weights."""
-    fields = asdict(statement)
-    for heavy in ("posterior", *(("trajectory", "weights") if brief else ())):
-        fields.pop(heavy, None)
-    fields["context"] = statement.context
-    plain_fields: dict[str, Any] = _plain(fields)
-    return plain_fields
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it."""
-    match value:
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case date():
-            return value.isoformat()
-        case Enum():
-            return value.value
-        case _:
-            return value

@@ -7,21 +7,25 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from monitoring.charts.card import divergence_card
+from monitoring.charts.structures import structure_marks
 from monitoring.charts.timeline import timeline_figure
 from monitoring.forms.patients import AcknowledgeForm, PatientForm
 from monitoring.models import AuditEntry, Grant, Patient
 from monitoring.requests import ClinicRequest
+from monitoring.selectors.norm_bands import healthy_words
+from monitoring.selectors.outlooks import patient_planner
 from monitoring.selectors.people import grants_in
+from monitoring.selectors.structures import structure_course, structure_kinds
 from monitoring.selectors.timeline_tables import TABLES, csv_rows, timeline_tables
 from monitoring.selectors.timelines import timeline_of
-from monitoring.selectors.what_if import point_glance
+from monitoring.selectors.what_if import point_glance, timeline_without
 from monitoring.selectors.worklists import WorklistQuery, listed_beside
 from monitoring.services.access import patient_open
 from monitoring.services.divergence import parameters_of
@@ -42,6 +46,8 @@ def patient_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
         "timeline": timeline,
         "figure": timeline_figure(timeline),
         "card": divergence_card(timeline),
+        "structures": structure_kinds(timeline),
+        "healthy": healthy_words(timeline),
         "may": _may(request, patient),
         "acknowledge": AcknowledgeForm(),
         "query": WorklistQuery.of(request.GET, is_clinical=True),
@@ -132,6 +138,42 @@ def patient_point(request: ClinicRequest, pk: UUID, run_pk: UUID) -> HttpRespons
     return render(request, "monitoring/partials/_patient_point.html", context)
 
 
+@login_required
+def patient_planner_view(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Show what another scan could change on the dates to come."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    planner = patient_planner(patient, parameters_of(patient), today=timezone.localdate())
+    return render(request, "monitoring/partials/_patient_planner.html", {"planner": planner})
+
+
+@login_required
+def patient_figure(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Return the figure as if one scan's value had been rejected; nothing is stored."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    timeline = timeline_of(patient, today=timezone.localdate())
+    try:
+        run_id = UUID(request.GET.get("without", ""))
+    except ValueError:
+        raise Http404("No such value.") from None
+    dropped = timeline_without(timeline, run_id, parameters_of(patient))
+    if dropped is None:
+        raise Http404("Without this value nothing is left to draw.")
+    return JsonResponse(timeline_figure(dropped))
+
+
+@login_required
+def patient_structure(request: ClinicRequest, pk: UUID, slug: str) -> HttpResponse:
+    """Return the marks of one more structure for the figure."""
+    patient = patient_open(request.user, pk, grant=Grant.PATIENT_READ)
+    timeline = timeline_of(patient, today=timezone.localdate())
+    kinds = structure_kinds(timeline)
+    number = next((i for i, kind in enumerate(kinds) if kind.slug == slug), None)
+    if number is None:
+        raise Http404("This structure was not measured of this patient.")
+    course = structure_course(timeline, kinds[number])
+    return JsonResponse(structure_marks(kinds[number], course, number=number))
+
+
 @grant_required(Grant.PATIENT_WRITE)
 def patient_add(request: ClinicRequest) -> HttpResponse:
     """Add a patient."""
@@ -198,6 +240,13 @@ urlpatterns: list[URLPattern] = [
     path(
         "patients/<uuid:pk>/tables/<slug:slug>/", patient_table_rows, name="patient_table_rows"
     ),
+    path("patients/<uuid:pk>/figure/", patient_figure, name="patient_figure"),
+    path(
+        "patients/<uuid:pk>/structures/<slug:slug>/",
+        patient_structure,
+        name="patient_structure",
+    ),
+    path("patients/<uuid:pk>/planner/", patient_planner_view, name="patient_planner"),
     path("patients/<uuid:pk>/below/", patient_below, name="patient_below"),
     path("patients/<uuid:pk>/next/", patient_beside, {"way": "next"}, name="patient_next"),
     path(

@@ -1,10 +1,14 @@
-/* The patient's figure: axis switch, zoom buttons, one crosshair that reads all five rows,
-   arrows from visit to visit, Enter or click shows the measurement. */
+/* The patient's figure: axis switch, zoom buttons, one crosshair that reads all five rows and
+   every structure that is drawn beside them, arrows from visit to visit, Enter or click shows
+   the measurement. A value can be left out on the screen; the record is not changed. */
 "use strict";
 document.querySelectorAll("[data-timeline]").forEach((figure) => {
-  const source = JSON.parse(document.getElementById(figure.dataset.timeline).textContent);
+  const whole = JSON.parse(document.getElementById(figure.dataset.timeline).textContent);
   const chart = figure.querySelector("[data-chart]");
-  const meta = source.layout.meta;
+  const failure = figure.querySelector("[data-figure-error]");
+  const structures = new Map(); // by slug, in the order in which they were chosen
+  let source = whole;
+  let meta = source.layout.meta;
   const DAY = 86400000;
   const YEAR = 365.25 * DAY;
   const origins = { calendar: null, onset: meta.onset, age: meta.born };
@@ -21,6 +25,8 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
 
   function onAxis() {
     const copy = structuredClone(source);
+    copy.data.push(...[...structures.values()].flatMap((one) => structuredClone(one.traces)));
+    ["yaxis2", "yaxis3"].forEach((name) => widen(copy.layout[name]));
     copy.data.forEach((trace) => {
       trace.x = trace.x.map(toAxis);
     });
@@ -36,6 +42,22 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     xaxis.type = origins[axis] ? "linear" : "date";
     xaxis.ticksuffix = origins[axis] ? " y" : "";
     return copy;
+  }
+
+  /* Brain and cord keep one scale: what is drawn beside them widens both. */
+  function widen(scale) {
+    const spans = [...structures.values()].map((one) => one.span).filter(Boolean);
+    if (!spans.length) return;
+    const [low, high] = scale.range;
+    scale.range = [
+      Math.min(low, ...spans.map(([least]) => Math.log10(least * 0.995))),
+      Math.max(high, ...spans.map(([, most]) => Math.log10(most * 1.005))),
+    ];
+    const [from, to] = scale.range.map((end) => 10 ** end);
+    const step = [1, 2, 5, 10, 20, 50, 100].find((size) => (to - from) / size <= 6) || 200;
+    const first = Math.floor(from / step + 1) * step;
+    scale.tickvals = [];
+    for (let value = first; value <= to; value += step) scale.tickvals.push(value);
   }
 
   const redraw = () => NeuraxisChart.draw(chart, onAxis());
@@ -66,8 +88,8 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     return minus(`${words[0]} % (${words[1]} to ${words[2]})`);
   }
 
-  function valueAt(region, time) {
-    const row = nearest(meta.values[region], time);
+  function valueAt(values, time) {
+    const row = nearest(values, time);
     if (!row) return "no value";
     const months = Math.round((stamp(row[0]) - time) / (YEAR / 12));
     if (Math.abs(months) < 1) return `${row[1].toFixed(1)} %`;
@@ -82,14 +104,62 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     const words = {
       date: iso(time),
       edss: edss ? edss[1].toFixed(1) : "–",
-      brain: valueAt("brain", time),
-      cord: valueAt("cord", time),
+      brain: valueAt(meta.values.brain, time),
+      cord: valueAt(meta.values.cord, time),
       gap: gapAt(time),
       drug: drugs.map(([, , drug]) => drug).join(", ") || "none",
     };
     Object.entries(words).forEach(([name, text]) => {
       figure.querySelector(`[data-read="${name}"]`).textContent = text;
     });
+    structures.forEach((one, slug) => {
+      const place = figure.querySelector(`[data-structure-read="${slug}"]`);
+      place.textContent = valueAt(one.values, time);
+    });
+  }
+
+  /* --- Further structures, and the course without one value -------------------------------- */
+  async function fetched(url) {
+    failure.hidden = true;
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      return await answer.json();
+    } catch {
+      failure.hidden = false;
+      return null;
+    }
+  }
+
+  async function choose(box) {
+    const { structure: slug, url } = box.dataset;
+    if (box.checked) {
+      const marks = await fetched(url);
+      if (!marks) box.checked = false;
+      else if (box.checked) structures.set(slug, marks);
+    }
+    if (!box.checked) {
+      structures.delete(slug);
+      figure.querySelector(`[data-structure-read="${slug}"]`).textContent = "";
+    }
+    await redraw();
+    if (days.length) read(stamp(days[at]));
+  }
+
+  function show(drawn, day) {
+    source = drawn;
+    meta = source.layout.meta;
+    const words = figure.querySelector("[data-dropped]");
+    words.hidden = !day;
+    words.querySelector("[data-dropped-day]").textContent = day;
+    return redraw();
+  }
+
+  async function drop(button) {
+    const drawn = await fetched(`${chart.dataset.figureUrl}?without=${button.dataset.drop}`);
+    if (!drawn) return;
+    await show(drawn, button.dataset.dropDay);
+    figure.querySelector("[data-undrop]").focus();
   }
 
   function pixelOf(time) {
@@ -177,10 +247,15 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       crosshair = null;
       redraw();
     }
+    if (button?.dataset.drop) drop(button);
+    if (button && "undrop" in button.dataset) show(whole, "").then(() => chart.focus());
     if (button?.dataset.zoom) zoom(button.dataset.zoom);
     if (button?.dataset.download) {
       NeuraxisChart.download(chart, button.dataset.download, document.title.split(" ")[0]);
     }
+  });
+  figure.addEventListener("change", (event) => {
+    if (event.target.dataset.structure) choose(event.target);
   });
   document.addEventListener("theme:changed", redraw);
 });

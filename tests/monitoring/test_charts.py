@@ -92,13 +92,13 @@ def test_the_window_begins_before_onset_and_ends_a_year_from_now(patient: Patien
     assert end == (TODAY + timedelta(days=365)).isoformat()
 
 
-def test_a_value_is_hollow_before_and_filled_after_review(patient: Patient, bob: User) -> None:
+def test_a_value_carries_a_dot_until_somebody_reviewed_it(patient: Patient, bob: User) -> None:
     before = timeline_figure(timeline_after(patient))
-    assert set(marks(before, "cord")["marker"]["symbol"]) == {"circle-open"}
+    assert set(marks(before, "cord")["marker"]["symbol"]) == {"circle-dot"}
     run_id = marks(before, "cord")["customdata"][0]
     Review.objects.create(run_id=run_id, verdict="accepted", reviewer=bob)
     after = marks(timeline_figure(timeline_after(patient)), "cord")
-    assert after["marker"]["symbol"][:2] == ["circle", "circle-open"]
+    assert after["marker"]["symbol"][:2] == ["circle", "circle-dot"]
 
 
 def test_a_rejected_value_is_a_cross_without_an_error_bar(patient: Patient, bob: User) -> None:
@@ -165,7 +165,8 @@ def test_a_short_course_says_not_yet_assessable_and_draws_no_line(vltava: Clinic
     course_make(patient, years=2)
     figure = timeline_figure(timeline_after(patient))
     assert "Not yet assessable" in words(figure)
-    assert not [t for t in figure["data"] if t["yaxis"] in {"y2", "y4"} and t.get("fill")]
+    filled = [t for t in figure["data"] if t["yaxis"] in {"y2", "y4"} and t.get("fill")]
+    assert ["fillpattern" in trace for trace in filled] == [True]  # the hatch alone
 
 
 def test_an_empty_patient_has_an_empty_figure_that_says_so(vltava: Clinic) -> None:

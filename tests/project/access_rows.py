@@ -90,6 +90,12 @@ PAGES: dict[str, Row] = {
     "patient_detail": Row(Kind.OBJECT, "NRS", args=of("patient")),
     "patient_edit": Row(Kind.OBJECT, "NT", args=of("patient")),
     "patient_below": Row(Kind.OBJECT, "NRS", args=of("patient")),
+    "patient_planner": Row(Kind.OBJECT, "NRS", args=of("patient")),
+    # The patient of this world has neither a value to leave out nor another structure.
+    "patient_figure": Row(Kind.OBJECT, "NRS", args=of("patient"), passes=(404,)),
+    "patient_structure": Row(
+        Kind.OBJECT, "NRS", args=of("patient", slug="csf-volume"), passes=(404,)
+    ),
     "patient_next": Row(Kind.OBJECT, "NRS", args=of("patient"), passes=(302,)),
     "patient_previous": Row(Kind.OBJECT, "NRS", args=of("patient"), passes=(302,)),
     "patient_table_rows": Row(Kind.OBJECT, "NRS", args=of("patient", slug="edss")),
