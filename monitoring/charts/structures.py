@@ -33,7 +33,7 @@ def structure_marks(
     for _, series in groupby(shown, lambda point: point.series):
         own = list(series)
         canvas.line(axis, _days(own), [p.percent for p in own], mode="lines", line=line)
-    name = f"{kind.words} (experimental)" if kind.is_experimental else kind.words
+    name = kind.words
     canvas.line(
         axis, _days(shown), [p.percent for p in shown], mode="markers+text",
         text=[*[""] * (len(shown) - 1), kind.words] if shown else [],

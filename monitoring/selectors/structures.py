@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from monitoring.core.types import Region
 from monitoring.selectors.runs import QUANTITY_WORDS, STRUCTURE_WORDS
 from monitoring.selectors.timelines import Timeline, TimelinePoint, points_in_percent
-from volumetry.core.types import Quantity, Structure
+from volumetry.core.types import EXPERIMENTAL, Quantity
 
-# No report on images of known truth stands behind these yet (docs/brain.md).
-EXPERIMENTAL = frozenset({Structure.THALAMUS.value, Structure.CORPUS_CALLOSUM.value})
 USUAL = {Region.BRAIN: Quantity.VOLUME.value, Region.CORD: Quantity.MEAN_CSA.value}
 
 
@@ -39,7 +37,7 @@ class StructureKind:
 
     @property
     def is_experimental(self) -> bool:
-        """Say whether its numbers were not yet held against a known truth."""
+        """Say whether its numbers are shown for trial (docs/brain.md)."""
         return self.structure in EXPERIMENTAL
 
 

@@ -195,18 +195,28 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
 
   /* --- Show the measurement behind a value below the chart --------------------------------- */
   function open(run) {
-    if (!run) return;
+    if (!run) {
+      const words = document.createElement("p");
+      words.className = "soft";
+      words.textContent = "No brain or cord was measured on this day; left and right lead on.";
+      figure.querySelector("#glance").replaceChildren(words);
+      return;
+    }
     const url = chart.dataset.pointUrl.replace("00000000-0000-0000-0000-000000000000", run);
     htmx.ajax("GET", url, { target: figure.querySelector("#glance"), swap: "innerHTML" });
   }
 
-  function runOn(day) {
-    for (const trace of source.data) {
-      if (trace.meta?.role !== "points") continue;
-      const index = trace.x.indexOf(day);
-      if (index >= 0) return trace.customdata[index];
-    }
-    return null;
+  function runsOn(day) {
+    return source.data.filter((trace) => trace.meta?.role === "points").flatMap((trace) =>
+      trace.customdata.filter((_, index) => trace.x[index] === day));
+  }
+
+  /* Enter shows the brain's value of the day; once more, the cord's. */
+  let opened = null;
+  function openNext(day) {
+    const runs = runsOn(day);
+    opened = runs[(runs.indexOf(opened) + 1) % runs.length] || null;
+    open(opened);
   }
 
   let at = days.length - 1;
@@ -217,7 +227,7 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       at = Math.min(Math.max(at + step, 0), days.length - 1);
       point(stamp(days[at]));
     }
-    if (event.key === "Enter" && days.length) open(runOn(days[at]));
+    if (event.key === "Enter" && days.length) openNext(days[at]);
   }
 
   redraw().then(() => {

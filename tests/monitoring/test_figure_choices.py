@@ -85,7 +85,7 @@ def test_the_page_names_the_structures_and_fetches_their_marks(
 ) -> None:
     html = as_alice.get(reverse("patient_detail", args=[patient.pk])).content.decode()
     assert 'data-structure="lateral_ventricles-volume"' in html
-    assert "<em>experimental</em>" in html
+    assert "Thalamus (experimental)" in html
     assert "checked" not in html.split('class="structures"')[1].split("</fieldset>")[0]
     url = reverse("patient_structure", args=[patient.pk, "thalamus-volume"])
     marks = as_alice.get(url).json()

@@ -234,7 +234,7 @@ def test_every_table_has_as_many_cells_as_columns(patient: Patient) -> None:
     for make in TABLES.values():
         table = make(timeline)
         assert table.rows or table.slug == "structures", table.slug
-        assert {len(row) for row in table.rows} == {len(table.columns)}
+        assert {len(row) for row in table.rows} <= {len(table.columns)}
 
 
 def test_a_rejected_row_is_struck(patient: Patient, bob: User) -> None:
