@@ -1,7 +1,7 @@
 """Reads of the review pages: who waits for a reader, the own series, the prior, the views."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,15 +15,13 @@ from monitoring.selectors.runs import (
     EARLIER,
     SHOWN_UNITS,
     Number,
-    RunCard,
     decimals_for,
     rounded,
-    run_card,
     run_details,
     run_headline,
 )
 from monitoring.selectors.scans import Picture, pictures_of
-from volumetry.models import ACTIVE, Outcome, QualityResult, RunFile, Status, VolumetryRun
+from volumetry.models import ACTIVE, Outcome, QualityResult, Status, VolumetryRun
 
 if TYPE_CHECKING:
     from monitoring.models.people import Actor
@@ -34,7 +32,6 @@ LANDMARK, FAILED_CHECK, LOOK = 0, 1, 2
 DOUBTS = ("independent_difference", "gap_to_plain_difference", "direction_gap")
 VIEWS_FILE = "views.json"
 VIEWS_MAX_BYTES = 2_000_000
-SHEET_PICTURE = "qc.png"
 
 
 def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
@@ -80,24 +77,6 @@ def review_queue(actor: "Actor", clinic: Clinic) -> QuerySet[VolumetryRun]:
         .prefetch_related("measurements", "quality", "reviews__reviewer")
         .order_by("urgency", "finished_at", "pk")
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One measurement of the contact sheet: where it stands and the picture that it drew."""
-
-    card: RunCard
-    picture: str
-
-
-def sheet_tiles(runs: Iterable[VolumetryRun]) -> list[Tile]:
-    """Return the tiles of runs that came from `review_queue`, their pictures in one query."""
-    held = list(runs)
-    drawn = RunFile.objects.filter(run__in=held, name=SHEET_PICTURE)
-    with_picture = set(drawn.values_list("run", flat=True))
-    return [
-        Tile(run_card(run), SHEET_PICTURE if run.pk in with_picture else "") for run in held
-    ]
 
 
 def reviews_recent(actor: "Actor", clinic: Clinic, *, limit: int = 10) -> list[Review]:

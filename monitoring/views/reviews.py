@@ -24,10 +24,10 @@ from monitoring.selectors.reviews import (
     review_queue,
     reviews_recent,
     sagittal_view,
-    sheet_tiles,
 )
 from monitoring.selectors.runs import CORD_METHOD, REGION_WORDS, run_card, run_subject
 from monitoring.selectors.scans import run_view
+from monitoring.selectors.sheet import sheet_tiles
 from monitoring.services.access import run_open
 from monitoring.services.audit import audit_record
 from monitoring.services.reviews import landmark_place, measurement_review

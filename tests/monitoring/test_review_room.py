@@ -138,7 +138,25 @@ def test_the_contact_sheet_asks_the_same_few_questions_for_one_and_for_many(
             with CaptureQueriesContext(connection) as queries:
                 radiologist.get(reverse("review_sheet"))
             asked.append(len(queries))
-    assert asked[1] <= asked[0] <= 21  # the first request begins the session
+    assert asked[1] <= asked[0] <= 22  # the first request begins the session
+
+
+def test_a_tile_says_how_far_its_number_lies_from_the_comparable_one_before(
+    radiologist, patient
+):
+    def area(value: float) -> dict[tuple[str, str], float]:
+        return {("cord_c2_c3", "mean_csa"): value}
+
+    before = scan_make(patient, date(2023, 1, 1))
+    run_make(before, "neuraxis-cord", measures=area(80.0))
+    run_make(scan_make(patient, date(2024, 1, 1)), "neuraxis-cord", measures=area(78.0))
+    elsewhere = scan_make(patient, date(2025, 1, 1), scanner="Another")
+    run_make(elsewhere, "neuraxis-cord", measures=area(60.0))
+
+    page = radiologist.get(reverse("review_sheet")).content.decode()
+
+    assert '\u22122.5 % <small class="soft">since 2023-01-01' in page
+    assert page.count("sheet__step") == 1  # neither the first nor another scanner's
 
 
 def test_a_verdict_from_the_sheet_is_answered_in_place(radiologist, patient):
