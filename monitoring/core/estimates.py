@@ -7,7 +7,7 @@ import numpy as np
 
 from monitoring.core.functionals import gap_at, present_slopes
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.posterior import Functional, Solved, mixture, solve
+from monitoring.core.posterior import Functional, Mixture, Solved, mixture, solve
 from monitoring.core.series import FloatArray, Series, pack
 from monitoring.core.types import Estimate, Posterior
 
@@ -27,7 +27,7 @@ class PosteriorTable:
         ``low`` and ``high`` are the .025 and .975 quantiles of the mixture.
     unchanged_mean, unchanged_sd : arrays, shape (P, 4)
         The component without a change of slope.
-    p_half, p_one, p_change, p_change_prior : arrays, shape (P,)
+    p_half, p_one, p_change, p_change_prior, p_step : arrays, shape (P,)
     weights : tuple of arrays
         Student-t weights of each patient's rows.
     """
@@ -42,6 +42,7 @@ class PosteriorTable:
     p_one: FloatArray
     p_change: FloatArray
     p_change_prior: FloatArray
+    p_step: FloatArray
     weights: tuple[FloatArray, ...]
 
     def posterior(self, index: int) -> Posterior:
@@ -63,6 +64,7 @@ class PosteriorTable:
             p_faster_than_1=float(self.p_one[index]),
             p_change=float(self.p_change[index]),
             p_change_prior=float(self.p_change_prior[index]),
+            p_step=float(self.p_step[index]),
             weights=tuple(float(weight) for weight in self.weights[index]),
         )
 
@@ -80,7 +82,7 @@ def posterior_table(
     results as of earlier visits, pass ``series.until(visit)``.
     """
     sizes = np.array([one.years.size for one in series], dtype=np.int64)
-    order = np.argsort(sizes, kind="stable")
+    order = np.lexsort((np.array([one.now for one in series]), sizes))
     columns = {name: np.zeros((len(series), 4)) for name in _FOUR}
     single = {name: np.zeros(len(series)) for name in _ONE}
     weights: list[FloatArray] = [np.empty(0)] * len(series)
@@ -94,7 +96,7 @@ def posterior_table(
 
 
 _FOUR = ("mean", "sd", "low", "high", "unchanged_mean", "unchanged_sd")
-_ONE = ("p_half", "p_one", "p_change", "p_change_prior")
+_ONE = ("p_half", "p_one", "p_change", "p_change_prior", "p_step")
 
 
 def _chunks(
@@ -127,13 +129,11 @@ def _summaries(solved: Solved, parameters: Parameters) -> dict[str, FloatArray]:
         bend=np.concatenate([slopes.bend, gap.bend], axis=1),
     )
     mixed = mixture(solved, both)
-    only_d = Functional(
-        slopes.covariance[..., 2:],
-        slopes.variance[..., 2:],
-        slope_mean[..., 2:],
-        slopes.bend[:, 2:],
+    divergence = Mixture(
+        mixed.mean_of[:, DIVERGENCE : DIVERGENCE + 1],
+        mixed.sd_of[:, DIVERGENCE : DIVERGENCE + 1],
+        mixed.probability,
     )
-    divergence = mixture(solved, only_d)
     return {
         "mean": mixed.mean(),
         "sd": mixed.sd(),
@@ -145,4 +145,5 @@ def _summaries(solved: Solved, parameters: Parameters) -> dict[str, FloatArray]:
         "p_one": divergence.below(-1.0)[:, 0],
         "p_change": solved.p_change,
         "p_change_prior": solved.prior_change,
+        "p_step": solved.p_step,
     }

@@ -7,7 +7,12 @@ coefficient of the bend, as in the table of section 4 of the model.
 import numpy as np
 
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.posterior import Functional, offset_moments, walk_kernel
+from monitoring.core.posterior import (
+    Functional,
+    alternatives_of,
+    offset_moments,
+    walk_kernel,
+)
 from monitoring.core.series import BRAIN, CORD, Batch, FloatArray, dip_share
 
 
@@ -39,8 +44,8 @@ def present_slopes(batch: Batch, parameters: Parameters) -> Functional:
         ],
         axis=-1,
     )
-    is_past = parameters.change.is_past(now)
-    bend = np.stack([np.zeros_like(is_past), is_past, is_past], axis=1).astype(np.float64)
+    slope = alternatives_of(batch, parameters).slope(now)
+    bend = np.stack([np.zeros_like(slope), slope, slope], axis=1)
     mean = np.array([parameters.slope_mean[0], parameters.slope_mean[1], 0.0])
     return Functional(_used(batch, covariance), variance, mean, bend)
 
@@ -68,7 +73,7 @@ def gap_at(batch: Batch, parameters: Parameters, times: FloatArray) -> Functiona
     covariance = np.where((batch.region == CORD)[:, :, None], on_cord, on_brain)
     variance = _divergence_variance(parameters) * times**2
     variance = variance + (walk_c + beta**2 * walk_b) * times**3 / 3
-    bend = np.maximum(times[:, :, None] - parameters.change.grid(), 0.0)
+    bend = alternatives_of(batch, parameters).gap(times)
     return Functional(_used(batch, covariance), variance, np.zeros_like(times), bend)
 
 
@@ -100,8 +105,7 @@ def path_at(
         + parameters.slope_mean[region] * times
         + parameters.pseudo_atrophy_mean[region] * dip
     )
-    grid = parameters.change.grid()
-    bend = np.maximum(times[:, :, None] - grid, 0.0) * (region == CORD)
+    bend = alternatives_of(batch, parameters).level(times) * (region == CORD)
     return Functional(_used(batch, covariance), variance, mean, bend)
 
 
@@ -115,5 +119,5 @@ def offset_of_rows(batch: Batch, parameters: Parameters) -> Functional:
     both = batch.used[:, :, None] & batch.used[:, None, :]
     covariance = known + unseen + np.where(both & same, own[:, :, None], 0.0)
     variance = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)
-    bend = np.zeros((1, 1, parameters.change.grid().size))
+    bend = np.zeros((1, 1, alternatives_of(batch, parameters).onset.size))
     return Functional(_used(batch, covariance), variance, mean, bend)

@@ -14,13 +14,23 @@ their Gaussian priors; the 14 variance parameters theta remain:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from monitoring.core.alternatives import Alternatives
 from monitoring.core.parameter_set import EpochOffsets, Parameters
-from monitoring.core.posterior import robust_weights, walk_kernel
-from monitoring.core.series import BRAIN, CORD, Batch, FloatArray, Series, as_floats, pack
+from monitoring.core.posterior import event_rows, robust_weights, walk_kernel
+from monitoring.core.series import (
+    BRAIN,
+    CORD,
+    Batch,
+    FloatArray,
+    IntArray,
+    Series,
+    as_floats,
+    pack,
+)
 
 MEANS = 6
 """Columns before the offsets: two levels, two slopes, two pseudo-atrophy means."""
@@ -43,6 +53,9 @@ CONTROL_SLOPE_SD = (0.15, 0.25)
 
 CHUNK_CELLS = 60_000
 
+SMALLEST_SHARE = 0.01
+"""An alternative less probable than this is counted as "nothing happened"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -64,6 +77,7 @@ class Block:
     dips: FloatArray
     fixed: FloatArray
     weights: FloatArray
+    shares: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,25 @@ class Cohort:
                 rounds=rounds,
             )
             blocks.append(replace(block, weights=weights))
+        return replace(self, blocks=tuple(blocks))
+
+    def with_events(self, chances: FloatArray, alternatives: Alternatives) -> "Cohort":
+        """Return the cohort with each patient split over "nothing happened" and alternatives.
+
+        Parameters
+        ----------
+        chances : array, shape (patients, K)
+            Posterior probability of each alternative; small ones are left out.
+        """
+        kept = np.where(chances >= SMALLEST_SHARE, chances, 0.0)
+        blocks: list[Block] = []
+        for block in self.blocks:
+            own = kept[list(block.members)]
+            blocks.append(replace(block, shares=1 - own.sum(axis=1)))
+            rows, which = np.nonzero(own)
+            if rows.size:
+                moved = _moved(block, rows, which, alternatives)
+                blocks.append(replace(moved, shares=own[rows, which]))
         return replace(self, blocks=tuple(blocks))
 
     def weights(self) -> list[FloatArray]:
@@ -184,6 +217,25 @@ def _block(
         dips=batch.dip[:, :, None] * batch.dip[:, None, :],
         fixed=of_control * times * (sd_b**2 * brain + sd_c**2 * cord),
         weights=np.ones(used.shape),
+        shares=np.ones(len(members)),
+    )
+
+
+def _moved(block: Block, rows: IntArray, which: IntArray, alternatives: Alternatives) -> Block:
+    """Return chosen patients of a block, each under one alternative."""
+    batch = Batch(**{one.name: getattr(block.batch, one.name)[rows] for one in fields(Batch)})
+    course = event_rows(batch, alternatives)[np.arange(rows.size), :, which]
+    own = {
+        one.name: getattr(block, one.name)[rows]
+        for one in fields(block)
+        if one.name not in {"batch", "members"}
+    }
+    spread = alternatives.sd[which, None, None] ** 2
+    own["fixed"] = own["fixed"] + spread * course[:, :, None] * course[:, None, :]
+    return Block(
+        batch=replace(batch, y=batch.y - alternatives.mean[which, None] * course),
+        members=tuple(block.members[row] for row in rows),
+        **own,
     )
 
 
@@ -277,14 +329,15 @@ def evaluate(cohort: Cohort, theta: FloatArray) -> Fit:
         index = np.arange(matrix.shape[1])
         matrix[:, index, index] += _error(block, theta)
         factor = np.linalg.cholesky(matrix)
-        value += 2 * float(np.log(np.diagonal(factor, axis1=1, axis2=2)).sum())
+        log_diagonal = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        value += 2 * float(log_diagonal @ block.shares)
         inverse = np.linalg.inv(matrix)
         loads = inverse @ block.design
         y = np.where(block.batch.used, block.batch.y, 0.0)
         inverse_y = np.einsum("pij,pj->pi", inverse, y)
-        value += float((y * inverse_y).sum())
+        value += float((y * inverse_y).sum(axis=1) @ block.shares)
         columns = block.design.shape[2]
-        flat = block.design.reshape(-1, columns)
+        flat = (block.design * block.shares[:, None, None]).reshape(-1, columns)
         information = information + flat.T @ loads.reshape(-1, columns)
         projection = projection + flat.T @ inverse_y.ravel()
         solved.append((inverse, loads, inverse_y))
@@ -296,6 +349,7 @@ def evaluate(cohort: Cohort, theta: FloatArray) -> Fit:
         rest = inverse_y - loads @ coefficients
         pull = inverse - rest[:, :, None] * rest[:, None, :]
         pull -= (loads @ covariance) @ np.swapaxes(loads, 1, 2)
+        pull *= block.shares[:, None, None]
         gradient += 0.5 * _directional(block, theta, pull)
     return Fit(0.5 * value, gradient, as_floats(coefficients), as_floats(covariance))
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from monitoring.core.alternatives import Alternatives
 from monitoring.core.errors import NotAssessable
 from monitoring.core.functionals import present_slopes
 from monitoring.core.levels import Scanned, decide, missing_data
@@ -27,8 +28,10 @@ from monitoring.core.parameter_set import Parameters
 from monitoring.core.posterior import (
     VARIANCE_FLOOR,
     Mixture,
-    bend_rows,
+    alternatives_of,
+    bend_chance,
     change_posterior,
+    event_rows,
     row_covariance,
     solve,
 )
@@ -161,12 +164,14 @@ def _imagined(used: Sequence[Observation], region: Region, day: date) -> Observa
 class _Ahead:
     """A patient's rows and the two next ones (brain, cord), whose values are not known yet.
 
-    ``precision`` is V^-1 of all rows, ``residual`` that of the known rows, ``bend`` g_tau.
+    ``precision`` is V^-1 of all rows, ``residual`` that of the known rows, ``bend`` g of each
+    alternative.
     """
 
     batch: Batch
     precision: FloatArray
     residual: FloatArray
+    alternatives: Alternatives
     bend: FloatArray
 
 
@@ -176,7 +181,9 @@ def _look_ahead(known: Series, further: Series, parameters: Parameters) -> _Ahea
     batch = pack([further], parameters)
     weights = np.append(solved.weights[0], np.ones(2))[None]
     precision = np.linalg.inv(row_covariance(batch, parameters, weights))[0]
-    return _Ahead(batch, precision, solved.residual[0], bend_rows(batch, parameters)[0])
+    alternatives = alternatives_of(batch, parameters)
+    bend = event_rows(batch, alternatives)[0]
+    return _Ahead(batch, precision, solved.residual[0], alternatives, bend)
 
 
 def _predicted(ahead: _Ahead, parameters: Parameters, count: int) -> FloatArray:
@@ -192,7 +199,7 @@ def _predicted(ahead: _Ahead, parameters: Parameters, count: int) -> FloatArray:
     alone = precision[:rows, :rows] + precision[:rows, rows:] @ carry
     loads = alone @ bend[:rows]
     change = change_posterior(
-        parameters.change,
+        ahead.alternatives,
         projection=(loads.T @ ahead.residual)[None],
         information=(bend[:rows] * loads).sum(axis=0)[None],
         now=ahead.batch.now,
@@ -219,7 +226,7 @@ def _answers(
     )
     loads = ahead.precision @ bend
     change = change_posterior(
-        parameters.change,
+        ahead.alternatives,
         projection=residuals @ loads,
         information=np.broadcast_to((bend * loads).sum(axis=0), (count, bend.shape[1])),
         now=np.repeat(ahead.batch.now, count),
@@ -233,4 +240,5 @@ def _answers(
     means = np.hstack([mean, mean + change.kappa * unseen])
     variances = np.hstack([np.full_like(mean, left), left + unseen**2 / change.kappa_precision])
     mixed = Mixture(means[:, None], np.sqrt(variances)[:, None], change.probability)
-    return mixed.below(-1.0)[:, 0], change.probability[:, 1:].sum(axis=1), mixed.sd()[:, 0]
+    p_change = bend_chance(change.probability, ahead.alternatives)
+    return mixed.below(-1.0)[:, 0], p_change, mixed.sd()[:, 0]

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.core.alternatives import Alternatives
 from monitoring.core.errors import InvalidParameters
 
 MODEL_VERSION = "cpb-1"
@@ -48,14 +49,6 @@ class ChangePrior:
         steps = round(self.grid_end_years / self.grid_step_years)
         return np.arange(steps + 1, dtype=np.float64) * np.float64(self.grid_step_years)
 
-    def is_past(self, now: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Say which candidate onsets lie in the past, shape (P, K) for ``now`` of shape (P,).
-
-        One day of tolerance: a visit on the fifth anniversary is 4.9993 or 5.0021 years after
-        the first by the calendar, and the candidate at 5.0 must not come and go with that.
-        """
-        return np.asarray(self.grid() <= now[:, None] + 1 / 365)
-
     def probabilities(self) -> NDArray[np.float64]:
         """Return the prior probability of each candidate onset, before truncation at now."""
         grid = self.grid()
@@ -66,6 +59,15 @@ class ChangePrior:
             * np.exp(-self.hazard_per_year * grid)
         )
         return np.where(grid == 0, self.p_from_onset, later)
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrior:
+    """Prior of a sudden loss of cord area (a lesion): percent, and how many a year."""
+
+    mean: float
+    sd: float
+    rate_per_year: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Parameters:
     level_mean, level_cov : pair and 2x2, or None
         Mean level and covariance of a cohort (percent); None anchors each patient on the
         patient's own first value, which is what the product does.
+    steps : StepPrior or None
+        None knows no steps, as sets that were made before there were any.
     """
 
     id: str
@@ -138,6 +142,7 @@ class Parameters:
     robustness: Robustness
     change: ChangePrior
     policy: Policy
+    steps: StepPrior | None = None
     reference: tuple[tuple[str, str], ...] = ()
     model_version: str = MODEL_VERSION
 
@@ -161,6 +166,24 @@ class Parameters:
         if self.level_cov is None:
             return np.diag([OWN_LEVEL_SD**2, OWN_LEVEL_SD**2])
         return np.array(self.level_cov)
+
+    def alternatives(self) -> Alternatives:
+        """Return everything that may have happened to a cord, with its prior."""
+        change, steps = self.change, self.steps
+        onset, prior = change.grid(), change.probabilities()
+        mean, sd = np.full(onset.size, change.kappa_mean), np.full(onset.size, change.kappa_sd)
+        is_step = np.zeros(onset.size, dtype=np.bool_)
+        if steps is not None:
+            # A step at the first scan would be part of the level.
+            later = onset[1:]
+            rate = steps.rate_per_year
+            onset = np.concatenate([onset, later])
+            chance = rate * change.grid_step_years * np.exp(-rate * later)
+            prior = np.concatenate([prior, chance])
+            mean = np.concatenate([mean, np.full(later.size, steps.mean)])
+            sd = np.concatenate([sd, np.full(later.size, steps.sd)])
+            is_step = np.concatenate([is_step, np.ones(later.size, dtype=np.bool_)])
+        return Alternatives(onset, is_step, mean, sd, prior)
 
     def with_policy(self, policy: Policy, *, id: str) -> Self:  # noqa: A002
         """Return the set with other lines under another id."""
@@ -206,6 +229,7 @@ class Parameters:
             },
             "robustness": asdict(self.robustness),
             "change": asdict(self.change),
+            **({"steps": asdict(self.steps)} if self.steps else {}),
             "policy": asdict(self.policy),
             "reference": dict(self.reference),
         }
@@ -300,6 +324,7 @@ def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "robustness": Robustness(**document["robustness"]),
         "change": ChangePrior(**document["change"]),
+        "steps": StepPrior(**document["steps"]) if "steps" in document else None,
         "policy": Policy(**document["policy"]),
         "reference": tuple(sorted((str(k), str(v)) for k, v in document["reference"].items())),
     }
@@ -339,7 +364,7 @@ def _check(parameters: Parameters) -> None:
         raise InvalidParameters("slope.correlation must lie between -1 and 1.")
     if parameters.level_cov is not None and not _is_covariance(parameters.level_covariance()):
         raise InvalidParameters("level.cov must be positive definite.")
-    _check_change(parameters.change)
+    _check_change(parameters.change, parameters.steps)
     _check_policy(parameters.policy)
     _check_offsets(parameters.epochs)
 
@@ -351,8 +376,12 @@ def _is_covariance(matrix: NDArray[np.float64]) -> bool:
     return bool(np.linalg.eigvalsh(matrix)[0] > 0)
 
 
-def _check_change(change: ChangePrior) -> None:
-    """Raise InvalidParameters where the change prior is no distribution."""
+def _check_change(change: ChangePrior, steps: StepPrior | None) -> None:
+    """Raise InvalidParameters where the prior of a change or a step is no distribution."""
+    if steps is not None and not (
+        math.isfinite(steps.mean) and 0 < steps.sd < math.inf and 0 <= steps.rate_per_year < 1
+    ):
+        raise InvalidParameters("steps must be a mean, a positive SD and a yearly rate.")
     numbers = (change.kappa_mean, change.grid_end_years, change.hazard_per_year)
     if not all(math.isfinite(value) for value in numbers):
         raise InvalidParameters("The change prior must be finite numbers.")

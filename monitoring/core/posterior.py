@@ -8,15 +8,20 @@ the cord's slope is integrated in closed form over its size and summed over a gr
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
-from monitoring.core.parameter_set import ChangePrior, Parameters
+from monitoring.core.alternatives import Alternatives
+from monitoring.core.parameter_set import Parameters
 from monitoring.core.series import CORD, Batch, FloatArray, as_floats
 
 VARIANCE_FLOOR = 1e-9
 
 QUANTILE_STEPS = 60
-QUANTILE_TOLERANCE = 1e-9
+QUANTILE_STEP = 1e-4
+ROOT_2_PI = np.sqrt(2 * np.pi)
+
+WORTH_PICKING = 0.7
+"""Below this share of unfinished roots it pays to copy them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Solved:
     weights, residual : arrays, shape (P, N)
     """
 
+    alternatives: Alternatives
     batch: Batch
     precision: FloatArray
     solved_residual: FloatArray
@@ -53,8 +59,13 @@ class Solved:
 
     @property
     def p_change(self) -> FloatArray:
-        """Return P(change), shape (P,)."""
-        return as_floats(self.probability[:, 1:].sum(axis=1))
+        """Return P(change), shape (P,): a bend has begun; a step is no change of rate."""
+        return bend_chance(self.probability, self.alternatives)
+
+    @property
+    def p_step(self) -> FloatArray:
+        """Return the probability that the cord lost area at once, shape (P,)."""
+        return as_floats(self.probability[:, 1:] @ self.alternatives.is_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +111,42 @@ class Mixture:
         return as_floats(np.einsum("pfk,pk->pf", share, self.probability))
 
     def quantile(self, level: float) -> FloatArray:
-        """Return the quantile of the mixture cdf by safeguarded Newton steps, shape (P, F).
+        """Return the quantile of the mixture cdf by safeguarded Halley steps, shape (P, F).
 
         The bracket holds every component's own 8-sigma range, so the root lies inside; a
-        Newton step that leaves the bracket is replaced by bisection.
+        step that leaves the bracket is replaced by bisection. Halley's error is about the cube
+        of its step, so a step below `QUANTILE_STEP` (in SDs) is the last one.
         """
-        shape = self.mean_of.shape[:2]
-        components = self.mean_of.shape[2]
+        shape, components = self.mean_of.shape[:2], self.mean_of.shape[2]
         means = self.mean_of.reshape(-1, components)
-        sds = self.sd_of.reshape(-1, components)
+        rates = 1 / self.sd_of.reshape(-1, components)
         weight = np.repeat(self.probability, shape[1], axis=0)
-        low, high = (means - 8 * sds).min(axis=1), (means + 8 * sds).max(axis=1)
-        start = (self.mean() + self.sd() * (1.96 if level > 0.5 else -1.96)).ravel()
+        low, high = (means - 8 / rates).min(axis=1), (means + 8 / rates).max(axis=1)
+        spread = self.sd().ravel()
+        start = self.mean().ravel() + spread * ndtri(level)
         guess = np.clip(start, low, high)
         active = np.arange(guess.size)
         for _ in range(QUANTILE_STEPS):
             at = guess[active]
-            z = (at[:, None] - means[active]) / sds[active]
-            excess = np.einsum("ak,ak->a", weight[active], ndtr(z)) - level
-            slope = np.einsum("ak,ak->a", weight[active], np.exp(-0.5 * z * z) / sds[active])
-            low[active] = np.where(excess < 0, at, low[active])
-            high[active] = np.where(excess < 0, high[active], at)
-            step = at - excess / np.maximum(slope / np.sqrt(2 * np.pi), 1e-12)
-            is_inside = (step > low[active]) & (step < high[active])
-            guess[active] = np.where(is_inside, step, 0.5 * (low[active] + high[active]))
-            active = active[np.abs(guess[active] - at) >= QUANTILE_TOLERANCE]
-            if not active.size:
+            z = (at[:, None] - means) * rates
+            excess = np.einsum("ak,ak->a", weight, ndtr(z)) - level
+            density = weight * rates * np.exp(-0.5 * z * z) / ROOT_2_PI
+            slope = np.maximum(density.sum(axis=1), 1e-300)
+            newton = excess / slope
+            curvature = -np.einsum("ak,ak->a", density, z * rates) / slope
+            step = newton / np.maximum(1 - 0.5 * newton * curvature, 0.5)
+            low = np.where(excess < 0, at, low)
+            high = np.where(excess < 0, high, at)
+            is_inside = (at - step > low) & (at - step < high)
+            guess[active] = np.where(is_inside, at - step, 0.5 * (low + high))
+            is_open = ~is_inside | (np.abs(step) > QUANTILE_STEP * spread)
+            if not is_open.any():
                 break
+            if is_open.mean() < WORTH_PICKING:
+                active, low, high, spread = (
+                    one[is_open] for one in (active, low, high, spread)
+                )
+                means, rates, weight = (one[is_open] for one in (means, rates, weight))
         return guess.reshape(shape)
 
 
@@ -263,11 +283,20 @@ def row_covariance(batch: Batch, parameters: Parameters, weights: FloatArray) ->
     return path_covariance(batch, parameters) + unseen + known + _diagonal(error)
 
 
-def bend_rows(batch: Batch, parameters: Parameters) -> FloatArray:
-    """Return g_tau = (t - tau)+ on cord rows and 0 elsewhere, shape (P, N, K)."""
+def alternatives_of(batch: Batch, parameters: Parameters) -> Alternatives:
+    """Return the alternatives that any patient of a batch may have lived through."""
+    return parameters.alternatives().until(float(batch.now.max(initial=0.0)))
+
+
+def event_rows(batch: Batch, alternatives: Alternatives) -> FloatArray:
+    """Return g, what each alternative of size 1 adds to each row, shape (P, N, K)."""
     is_cord = (batch.region == CORD) & batch.used
-    elapsed = np.maximum(batch.years[:, :, None] - parameters.change.grid(), 0.0)
-    return as_floats(elapsed * is_cord[:, :, None])
+    return as_floats(alternatives.level(batch.years) * is_cord[:, :, None])
+
+
+def bend_chance(probability: FloatArray, alternatives: Alternatives) -> FloatArray:
+    """Return the share of probabilities, shape (P, K + 1), that are bends, shape (P,)."""
+    return as_floats(probability[:, 1:] @ ~alternatives.is_step)
 
 
 def solve(batch: Batch, parameters: Parameters, *, robust: bool = True) -> Solved:
@@ -287,16 +316,18 @@ def solve(batch: Batch, parameters: Parameters, *, robust: bool = True) -> Solve
     )
     total = path + unseen + known + _diagonal(error_variance(batch, parameters) / weights)
     precision = as_floats(np.linalg.inv(total))
-    bend = bend_rows(batch, parameters)
+    alternatives = alternatives_of(batch, parameters)
+    bend = event_rows(batch, alternatives)
     solved_residual = np.einsum("pij,pj->pi", precision, residual)
     solved_bend = precision @ bend
     change = change_posterior(
-        parameters.change,
+        alternatives,
         projection=np.einsum("pik,pi->pk", bend, solved_residual),
         information=np.einsum("pik,pik->pk", bend, solved_bend),
         now=batch.now,
     )
     return Solved(
+        alternatives=alternatives,
         batch=batch,
         precision=precision,
         solved_residual=solved_residual,
@@ -323,9 +354,13 @@ class ChangePosterior:
 
 
 def change_posterior(
-    change: ChangePrior, *, projection: FloatArray, information: FloatArray, now: FloatArray
+    alternatives: Alternatives,
+    *,
+    projection: FloatArray,
+    information: FloatArray,
+    now: FloatArray,
 ) -> ChangePosterior:
-    """Integrate the bend in closed form and sum over its onset (section 4).
+    """Integrate the size in closed form and sum over the alternatives (section 4).
 
     Parameters
     ----------
@@ -333,20 +368,21 @@ def change_posterior(
         a = g' V^-1 r and b = g' V^-1 g.
     now : array, shape (P,)
     """
-    prior_precision = 1 / change.kappa_sd**2
+    mean, prior_precision = alternatives.mean, 1 / alternatives.sd**2
     kappa_precision = information + prior_precision
-    kappa = (projection + change.kappa_mean * prior_precision) / kappa_precision
+    kappa = (projection + mean * prior_precision) / kappa_precision
     log_factor = -0.5 * np.log1p(information / prior_precision) + 0.5 * (
-        kappa**2 * kappa_precision - change.kappa_mean**2 * prior_precision
+        kappa**2 * kappa_precision - mean**2 * prior_precision
     )
-    is_past = change.is_past(now)
-    prior = np.where(is_past, change.probabilities(), 0.0)
+    is_past = alternatives.is_past(now)
+    prior = np.where(is_past, alternatives.prior, 0.0)
     p_none = 1 - prior.sum(axis=1)
     highest = np.maximum(np.where(is_past, log_factor, 0.0).max(axis=1), 0.0)[:, None]
     evidence = prior * np.exp(np.where(is_past, log_factor, -np.inf) - highest)
     joint = np.concatenate([p_none[:, None] * np.exp(-highest), evidence], axis=1)
     probability = joint / joint.sum(axis=1, keepdims=True)
-    return ChangePosterior(kappa, kappa_precision, probability, 1 - p_none, log_factor)
+    of_bend = as_floats(prior @ ~alternatives.is_step)
+    return ChangePosterior(kappa, kappa_precision, probability, of_bend, log_factor)
 
 
 def mixture(solved: Solved, functional: Functional) -> Mixture:

@@ -1,6 +1,6 @@
 """One patient's rows for the model, and many patients packed into rectangular arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -116,31 +116,50 @@ def pack(series: Sequence[Series], parameters: Parameters) -> Batch:
     """
     patients = len(series)
     rows = max((one.years.size for one in series), default=0)
-    known = {name: index for index, name in enumerate(parameters.epochs.names)}
     used = np.zeros((patients, rows), dtype=np.bool_)
     years, y = np.zeros((patients, rows)), np.zeros((patients, rows))
     region = np.zeros((patients, rows), dtype=np.int64)
     quality, epoch = region.copy(), region.copy()
     therapy, now = np.full(patients, np.inf), np.zeros(patients)
+    known = {name: index for index, name in enumerate(parameters.epochs.names)}
     for index, one in enumerate(series):
         count = one.years.size
+        if not count:
+            continue
         used[index, :count] = True
         years[index, :count] = one.years
-        y[index, :count] = centred(one) if parameters.anchors_own_level else one.y
+        y[index, :count] = one.y
         region[index, :count] = one.region
         quality[index, :count] = one.quality
-        local: dict[str, int] = {}
-        for name in dict.fromkeys(one.epochs):
-            local[name] = known[name] if name in known else len(known) + len(local)
-        epoch[index, :count] = [local[name] for name in one.epochs]
-        now[index] = one.now
+        epoch[index, :count] = _epoch_numbers(one.epochs, known)
+        now[index] = one.years[-1]
         if one.therapy_years is not None:
             therapy[index] = one.therapy_years
+    if parameters.anchors_own_level and rows:
+        _centre(y, region, used)
     multiplier = np.array(parameters.quality_multiplier)[quality]
     dip = dip_share(
         years, therapy=therapy[:, None], time_constant=parameters.pseudo_atrophy_years
     )
     return Batch(used, years, y, multiplier, region, epoch, dip, now)
+
+
+def _epoch_numbers(epochs: Sequence[str], known: Mapping[str, int]) -> list[int]:
+    """Return each row's epoch number: as in the parameter set, unknown ones behind."""
+    local: dict[str, int] = {}
+    for name in dict.fromkeys(epochs):
+        local[name] = known[name] if name in known else len(known) + len(local)
+    return [local[name] for name in epochs]
+
+
+def _centre(y: FloatArray, region: IntArray, used: NDArray[np.bool_]) -> None:
+    """Subtract the first value of its region from each row, in place."""
+    first = np.zeros((y.shape[0], 2))
+    for one in (BRAIN, CORD):
+        is_own = used & (region == one)
+        at = is_own.argmax(axis=1)[:, None]
+        first[:, one] = np.where(is_own.any(axis=1), np.take_along_axis(y, at, axis=1)[:, 0], 0)
+    y -= np.where(used, np.take_along_axis(first, region, axis=1), 0.0)
 
 
 def anchors(series: Series) -> tuple[float, float]:
@@ -151,8 +170,3 @@ def anchors(series: Series) -> tuple[float, float]:
         if rows.size:
             first[region] = float(series.y[rows[0]])
     return (first[0], first[1])
-
-
-def centred(series: Series) -> FloatArray:
-    """Return y minus the first value of its region."""
-    return as_floats(series.y - np.array(anchors(series))[series.region])

@@ -43,6 +43,9 @@ brain or cord loses two thirds; a factor of 10 or 1000 is a unit or a typing err
 RELAPSE_SHADOW_DAYS = 30
 """Scans this soon after a relapse are marked (clinical rules, section 8.6)."""
 
+LIKELY_STEP = 0.5
+"""From this probability on a sudden loss of cord area is named."""
+
 FEW_REFERENCE_PATIENTS = 5
 
 
@@ -116,7 +119,7 @@ def statement_of(
         reason=decision.reason,
         headline=decision.headline,
         sentence=decision.sentence,
-        notes=_notes(known, weights, parameters),
+        notes=_notes(known, weights, posterior, parameters),
         needs=needs,
         n_brain=len({one.when for one in used if one.region is Region.BRAIN}),
         n_cord=len({one.when for one in used if one.region is Region.CORD}),
@@ -189,10 +192,18 @@ def _weights(
 
 
 def _notes(
-    known: Known, weights: Sequence[ObservationWeight], parameters: Parameters
+    known: Known,
+    weights: Sequence[ObservationWeight],
+    posterior: Posterior,
+    parameters: Parameters,
 ) -> tuple[str, ...]:
     """Return the facts that a reader must know beside the statement."""
     notes = [text for _, text in known.merged]
+    if posterior.p_step >= LIKELY_STEP:
+        notes.append(
+            f"The cord probably lost area at once (P = {posterior.p_step:.2f}) rather than "
+            "faster than before: look for a lesion, compression or another cut of the level."
+        )
     notes += [
         f"The {one.observation.region.value} scan on {one.observation.when.isoformat()} is a "
         f"probable outlier (weight {one.weight:.2f}): repeat the scan."

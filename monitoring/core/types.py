@@ -181,6 +181,8 @@ class Posterior:
         Probability that a cord-selective acceleration has begun.
     p_change_prior : float
         The same before any scan was seen.
+    p_step : float
+        Probability that the cord lost area at once, without a change of rate.
     weights : tuple of float
         One Student-t weight per row, in row order.
     """
@@ -193,6 +195,7 @@ class Posterior:
     p_faster_than_1: float
     p_change: float
     p_change_prior: float
+    p_step: float
     weights: tuple[float, ...]
 
 

@@ -118,7 +118,7 @@ def test_a_refit_is_compared_adopted_recomputed_and_withdrawn(centre, dana, bob)
     assert proposal.comparison["expected"]["new"] == made.expected
 
     # Nothing is applied by itself.
-    assert parameters_of(patient).id == "literature-1"
+    assert parameters_of(patient).id == "literature-2"
     assert DivergenceEstimate.objects.count() == 1
 
     parameters_adopt(actor=dana, proposal=proposal, reason="Our own scanners.")
@@ -153,7 +153,7 @@ def test_a_refit_is_compared_adopted_recomputed_and_withdrawn(centre, dana, bob)
         "withdrawn, literature defaults",
     ]
     divergence_refresh(patient.pk)
-    assert patient.estimates.latest().parameters_id == "literature-1"
+    assert patient.estimates.latest().parameters_id == "literature-2"
 
 
 def test_too_few_patients_are_refused_in_words(vltava, dana, bob):
@@ -179,7 +179,7 @@ def test_other_lines_are_a_proposal_that_moves_levels(vltava, dana, bob):
     assert proposal.comparison["patients"] == [
         {"patient": str(patient.pk), "old": old.level, "new": _other(proposal)}
     ]
-    assert proposal.parameter_set.name.startswith("literature-1+lines-")
+    assert proposal.parameter_set.name.startswith("literature-2+lines-")
     parameters_adopt(actor=dana, proposal=proposal, reason="Fewer calls.")
     divergence_refresh(patient.pk)
     flag = patient.flags.first()

@@ -28,7 +28,7 @@ def roots(pair: list[float]) -> tuple[float, float]:
 
 
 def fixture_parameters(epochs: EpochOffsets | None = None) -> Parameters:
-    """Return the input parameters of the reference, on top of our constants."""
+    """Return the input parameters of the reference, which knows no steps, on our constants."""
     given, means, offsets = (document()[k] for k in ("variance", "means", "epoch_offsets"))
     covariance = document()["epoch_offset_posterior_covariance"]["value"]
     psi, k0 = np.array(given["slope_cov"]), given["level_cov"]
@@ -55,6 +55,7 @@ def fixture_parameters(epochs: EpochOffsets | None = None) -> Parameters:
         pseudo_atrophy_sd=roots(given["pseudo_atrophy_variance"]),
         epoch_offset_prior_sd=(1.5, 1.8),
         epochs=epochs or known,
+        steps=None,
     )
 
 

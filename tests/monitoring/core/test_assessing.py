@@ -180,6 +180,7 @@ def test_parameters_survive_their_file():
         ('"p_from_onset": 0.05', '"p_from_onset": 1.5', "must be probabilities"),
         ('"hazard_per_year": 0.02', '"hazard_per_year": -1', "must be probabilities"),
         ('"flag_p_change": 0.6', '"flag_p_change": 0.2', "not above its flag line"),
+        ('"rate_per_year": 0.02', '"rate_per_year": -1', "steps must be"),
         ('"hysteresis": 0.1', '"hysteresis": 0.5', "smaller than every watch line"),
         ('"minimum_cord_scans": 3', '"minimum_cord_scans": 1', "at least 2"),
         ('"time_constant_years": 0.4', '"time_constant_years": NaN', "must be positive"),

@@ -13,7 +13,7 @@ from monitoring.core.marginal_likelihood import (
     penalty,
     theta_of,
 )
-from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.parameter_set import StepPrior, literature_defaults
 from monitoring.core.profiles import PROFILES
 from monitoring.core.reference import (
     WALK_WIDENING,
@@ -67,6 +67,40 @@ def test_the_gradient_equals_central_differences(cohort):
         numeric = (value(theta + step) - value(theta - step)) / 2e-5
         # Central differences of a value near 1e2 lose ten digits: 1e-16 * 1e2 / 1e-5.
         assert gradient[index] == pytest.approx(numeric, abs=1e-7)
+
+
+def test_the_gradient_holds_where_patients_are_split_over_events(cohort):
+    base = replace(fixture_parameters(), steps=StepPrior(-1.5, 1.0, 0.02))
+    alternatives = base.alternatives()
+    chances = np.zeros((cohort.patients, alternatives.onset.size))
+    chances[0, 2], chances[0, 40], chances[1, 5] = 0.5, 0.3, 0.2
+    split = cohort.with_events(chances, alternatives)
+    theta = theta_of(base) + np.linspace(-0.2, 0.2, 14)
+
+    shares = np.zeros(cohort.patients)
+    for block in split.blocks:
+        np.add.at(shares, list(block.members), block.shares)
+    assert shares == pytest.approx(1.0)
+    gradient = evaluate(split, theta).gradient
+    for index, step in enumerate(np.eye(14) * 1e-5):
+        high, low = (evaluate(split, at).objective for at in (theta + step, theta - step))
+        assert gradient[index] == pytest.approx((high - low) / 2e-5, abs=1e-7)
+
+
+def test_people_who_speed_up_unnoticed_do_not_widen_the_slopes_of_the_others():
+    truth = replace(PROFILES["reg"], hazard=0.08, step_rate=0.0)
+    patients = simulate_cohort(truth, patients=700, rng=np.random.default_rng(31))
+    mixed = [one.series for one in patients if not one.is_converter][:300]
+    assert 0.1 < np.mean([not o.is_stable for o in patients if not o.is_converter][:300]) < 0.5
+
+    fit = fit_reference(mixed, base=literature_defaults(), id="mixed")
+
+    blind = replace(literature_defaults(), steps=None)
+    blind = replace(blind, change=replace(blind.change, p_from_onset=0.0, hazard_per_year=0.0))
+    naive = fit_reference(mixed, base=blind, id="naive")
+    # Truth: walk .15 %/yr per root year, mean cord slope -0.88 %/yr.
+    assert abs(fit.fitted.slope_walk_sd[1] - 0.15) < abs(naive.fitted.slope_walk_sd[1] - 0.15)
+    assert abs(fit.fitted.slope_mean[1] + 0.88) < abs(naive.fitted.slope_mean[1] + 0.88)
 
 
 def test_theta_and_parameters_are_one_thing_in_two_forms():

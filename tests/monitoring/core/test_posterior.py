@@ -1,10 +1,13 @@
 """The model equals its reference numbers and an independent brute-force integration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from monitoring.core.estimates import DIVERGENCE, posterior_table
+from monitoring.core.parameter_set import StepPrior, literature_defaults
 from monitoring.core.posterior import solve
 from monitoring.core.series import Series, pack
 from tests.monitoring.core.fixture import document, fixture_parameters, series_of
@@ -136,6 +139,69 @@ def test_the_closed_form_equals_brute_force_integration(name):
     # 2001 points over +-7 sd: the error of the sum is below 1e-8.
     assert table.p_change[0] == pytest.approx(p_change, abs=1e-7)
     assert table.p_one[0] == pytest.approx(p_one, abs=1e-7)
+
+
+STEPS = StepPrior(mean=-1.5, sd=1.0, rate_per_year=0.02)
+
+
+def test_steps_that_never_happen_change_no_number():
+    every = [series_of(document()["patients"][name]) for name in PATIENTS]
+    plain = fixture_parameters()
+    never = replace(plain, steps=replace(STEPS, rate_per_year=0.0))
+    for name in ("p_change", "p_one", "mean", "low", "high"):
+        with_steps, without = (
+            getattr(posterior_table(every, one), name) for one in (never, plain)
+        )
+        # Quantiles stop at 1e-9.
+        assert with_steps == pytest.approx(without, abs=1e-8)
+
+
+def test_a_step_equals_brute_force_over_its_size_and_time():
+    parameters = replace(fixture_parameters(), steps=STEPS)
+    series = series_of(document()["patients"]["one_outlier"])
+    solved = solve(pack([series], parameters), parameters, robust=False)
+    covariance, residual = np.linalg.inv(solved.precision[0]), solved.residual[0]
+    is_cord, change = series.region == 1, parameters.change
+    log_density, mass = [], []
+    nodes, node_mass = np.polynomial.hermite_e.hermegauss(80)
+    grid = change.grid()[change.grid() <= series.now]
+    chances = {False: change.probabilities(), True: 0.5 * 0.02 * np.exp(-0.02 * grid)}
+    sizes = {False: (change.kappa_mean, change.kappa_sd), True: (STEPS.mean, STEPS.sd)}
+    cases = [(False, tau, i) for i, tau in enumerate(grid)]
+    cases += [(True, tau, i) for i, tau in enumerate(grid) if i]
+    for is_step, tau, i in cases:
+        course = (series.years >= tau) if is_step else np.maximum(series.years - tau, 0)
+        mean, sd = sizes[is_step]
+        for node, share in zip(nodes, node_mass / node_mass.sum(), strict=True):
+            rest = residual - course * is_cord * (mean + sd * node)
+            log_density.append(-0.5 * rest @ np.linalg.solve(covariance, rest))
+            mass.append((is_step, chances[is_step][i] * share))
+    none = -0.5 * residual @ np.linalg.solve(covariance, residual)
+    weight = np.exp(np.array(log_density) - none)
+    of_step = sum(w * m for w, (is_step, m) in zip(weight, mass, strict=True) if is_step)
+    of_bend = sum(w * m for w, (is_step, m) in zip(weight, mass, strict=True) if not is_step)
+    total = 1 - sum(m for _, m in mass) + of_step + of_bend
+
+    assert solved.p_step[0] == pytest.approx(of_step / total, abs=1e-7)
+    assert solved.p_change[0] == pytest.approx(of_bend / total, abs=1e-7)
+    assert of_step / total > 0.05
+
+
+def test_a_lost_lesion_volume_is_a_step_and_no_change_of_rate():
+    years = np.repeat(np.arange(9.0), 2)
+    region = np.tile([0, 1], 9)
+    y = np.where(region == 1, -0.9, -0.4) * years - 3.0 * ((region == 1) & (years >= 4))
+    series = Series(years, y, region, np.zeros(18, dtype=int), ("A",) * 18)
+    precise = replace(literature_defaults(), error_sd=(0.3, 0.5), slope_sd=(0.25, 0.55))
+    blind, seeing = (
+        posterior_table([series], one) for one in (replace(precise, steps=None), precise)
+    )
+
+    assert seeing.p_step[0] > 0.9
+    assert seeing.p_change[0] < blind.p_change[0]
+    # The loss is in the level: the rate now comes out as the true one.
+    assert seeing.mean[0, DIVERGENCE] == pytest.approx(0.0, abs=0.2)
+    assert abs(seeing.mean[0, DIVERGENCE]) < abs(blind.mean[0, DIVERGENCE])
 
 
 def test_without_rows_the_posterior_is_the_prior():
