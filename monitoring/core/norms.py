@@ -6,7 +6,7 @@ everywhere else the answer is a reason in words, never a number. State (here) an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -222,6 +222,33 @@ def own_norm(
         people=len(controls),
         source="own healthy controls",
     )
+
+
+def own_norms(
+    scans: Mapping[str, Mapping[MeasureFacts, Sequence[ControlScan]]],
+) -> list[dict[str, Any]]:
+    """Return one document per region: the norm, or ``{"refusal": why there is none}``.
+
+    Parameters
+    ----------
+    scans
+        First scan of each control by region (brain, cord) and by how it was measured; of each
+        region the largest group that was measured alike counts.
+    """
+    documents: list[dict[str, Any]] = []
+    for region, groups in scans.items():
+        if not groups:
+            words = f"No {region} norm: no control has an accepted value."
+            documents.append({"refusal": words})
+            continue
+        facts = max(groups, key=lambda group: (len(groups[group]), group.method))
+        try:
+            norm = own_norm(groups[facts], facts=facts, id=f"own-{facts.structure}")
+        except NotAssessable as error:
+            documents.append({"refusal": f"No {region} norm. {error}"})
+        else:
+            documents.append(asdict(norm))
+    return documents
 
 
 class Quadrant(StrEnum):

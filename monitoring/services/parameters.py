@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from monitoring.core.divergence import assess_many
-from monitoring.core.errors import InvalidParameters, MonitoringError, NotAssessable
+from monitoring.core.errors import InvalidParameters, MonitoringError
 from monitoring.core.expected_flags import (
     PEOPLE,
     expected_flags,
@@ -26,7 +26,7 @@ from monitoring.core.expected_flags import (
     profile_from,
     profile_of,
 )
-from monitoring.core.norms import own_norm
+from monitoring.core.norms import own_norms
 from monitoring.core.parameter_set import Parameters, Policy, literature_defaults
 from monitoring.core.reference import ReferenceFit, compare_parameters, fit_reference
 from monitoring.core.types import Region
@@ -211,7 +211,7 @@ def _refitted(proposal: ParameterProposal, found: Reference, old: SetInForce) ->
             "people": profile_document(profile_of(fit.fitted)),
             "epochs": found.epochs,
         },
-        norms=norms_of(found),
+        norms=own_norms({region: found.control_scans.get(region, {}) for region in Region}),
     )
 
 
@@ -261,26 +261,6 @@ def _row(
         norms=norms,
         proposed_by=proposal.requested_by,
     )
-
-
-def norms_of(found: Reference) -> list[dict[str, Any]]:
-    """Return a norm per region from the controls who were measured most alike, or why not."""
-    norms: list[dict[str, Any]] = []
-    for region in Region:
-        groups = found.control_scans.get(region, {})
-        if not groups:
-            norms.append(
-                {"refusal": f"No {region.value} norm: no control has an accepted value."}
-            )
-            continue
-        facts = max(groups, key=lambda group: (len(groups[group]), group.method))
-        try:
-            norm = own_norm(groups[facts], facts=facts, id=f"own-{facts.structure}")
-        except NotAssessable as error:
-            norms.append({"refusal": f"No {region.value} norm. {error}"})
-        else:
-            norms.append(asdict(norm))
-    return norms
 
 
 def _comparison(

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from monitoring.core.assessing import EVENT_COLUMNS, OBSERVATION_COLUMNS, assess_table
+from monitoring.core.assessing import assess_table
 from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.tables import EVENT_COLUMNS, OBSERVATION_COLUMNS
 from monitoring.models import ApiToken, Relapse, Treatment
 from monitoring.selectors.observations import (
     event_list,
