@@ -1,6 +1,7 @@
-"""The state of one visit as a small figure: z of brain and cord, cut at -1.96."""
+"""The state of one visit as a small figure: z of brain and cord, cut at -1.96, and its path."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from monitoring.core.norms import ABNORMAL_Z, Quadrant
 from monitoring.selectors.states import PatientState
@@ -16,10 +17,16 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuadrantFigure:
-    """SVG coordinates in a box of 100 x 100, and the sentence beside them."""
+    """SVG coordinates in a box of 100 x 100, and the sentence beside them.
+
+    ``trail`` is the polyline of the visits that lead to the last one, empty with fewer than
+    two; ``since`` says on which day it begins.
+    """
 
     x: float
     y: float
+    trail: str
+    since: date | None
     cut_x: float
     cut_y: float
     sentence: str
@@ -32,7 +39,11 @@ def quadrant_figure(state: PatientState) -> QuadrantFigure | None:
     quadrant, brain, cord = state.state.quadrant, state.brain, state.cord
     if quadrant is None or brain is None or cord is None or brain.z is None or cord.z is None:
         return None
+    places = [(_place(b), BOX - _place(c)) for _, b, c in state.trail]
+    has_trail = len(set(places)) > 1
     return QuadrantFigure(
+        trail=" ".join(f"{x:g},{y:g}" for x, y in places) if has_trail else "",
+        since=state.trail[0][0] if has_trail else None,
         x=_place(brain.z),
         y=BOX - _place(cord.z),
         cut_x=_place(ABNORMAL_Z),

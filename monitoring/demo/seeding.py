@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from monitoring.demo.accounts import ACCOUNTS, accounts_create, reader_of
 from monitoring.demo.courses import course_draw
+from monitoring.demo.norms import norms_adopt
 from monitoring.demo.records import Rows, bench_make, course_rows
 from monitoring.demo.stories import CLINICS, ClinicPlan, Story
 from monitoring.models import AuditEntry, Clinic, Patient
@@ -89,6 +90,8 @@ def demo_seed(*, today: date, say: Say) -> None:
                 detail="seeded with synthetic patients",
             )
         rows.store()
+        for index, clinic in enumerate(clinics):
+            norms_adopt(clinic, proposed_by=reader_of(index, users))
     _say_counts(say)
 
 

@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PatientState:
-    """The quadrant of one visit, or why there is none."""
+    """The quadrant of one visit, or why there is none.
+
+    ``trail`` holds (day, brain z, cord z) of the visits that lead to it on the same scanner,
+    protocol and method version, oldest first, the visit itself last: others are not joined.
+    """
 
     when: date | None
     brain: ZScore | None
     cord: ZScore | None
     state: State
+    trail: tuple[tuple[date, float, float], ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -62,7 +67,28 @@ def patient_state(
     state = state_quadrant(
         brain=brain, cord=cord, brain_error_z=errors[0], cord_error_z=errors[1]
     )
-    return PatientState(max(both), brain, cord, state)
+    trail = _trail(patient, [(day, days[day]) for day in sorted(both)], contrasts, in_force)
+    return PatientState(max(both), brain, cord, state, trail)
+
+
+def _trail(
+    patient: Patient,
+    visits: Sequence[tuple[date, Mapping[Region, "TimelinePoint"]]],
+    contrasts: Mapping[UUID, str],
+    in_force: SetInForce,
+) -> tuple[tuple[date, float, float], ...]:
+    """Return the z of both regions at every visit that is comparable with the last one."""
+    last = visits[-1][1]
+    found: list[tuple[date, float, float]] = []
+    for day, points in visits:
+        if any(points[region].series != last[region].series for region in Region):
+            continue
+        brain, cord = (
+            _z_score(patient, points[region], contrasts, in_force).z for region in Region
+        )
+        if brain is not None and cord is not None:
+            found.append((day, brain, cord))
+    return tuple(found)
 
 
 def _unknown(reason: str) -> PatientState:

@@ -104,6 +104,16 @@ def test_the_state_needs_norms_of_the_same_method_and_of_the_age(patient):
     assert card.quadrant.sentence.startswith("III: cord below the norm's cut")
     assert card.quadrant.y > card.quadrant.cut_y
     assert card.quadrant.x > card.quadrant.cut_x
+    # Six yearly scans on one scanner, the cord falling: the line goes down to the dot.
+    steps = [tuple(map(float, one.split(","))) for one in card.quadrant.trail.split()]
+    assert len(steps) == 6
+    assert steps[-1] == (card.quadrant.x, card.quadrant.y)
+    assert [y for _, y in steps] == sorted(y for _, y in steps)
+    moved = [
+        replace(p, series="elsewhere") if p.when.year < 2021 else p for p in timeline.points
+    ]
+    other = patient_state(patient, moved, contrasts, own)
+    assert len(other.trail) == sum(p.series != "elsewhere" for p in moved) / 2
 
     young = replace(own, norms=(brain, replace(cord, oldest=30)))
     assert "ages 20 to 30, not 36" in state(young).state.reason

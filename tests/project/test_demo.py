@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 
+from monitoring.core.parameter_set import literature_defaults
 from monitoring.demo.accounts import ACCOUNTS
 from monitoring.demo.courses import Course, course_draw
 from monitoring.demo.events import SYSTEMS_OF_STEP, edss_step
@@ -54,6 +56,8 @@ from monitoring.models import (
     Role,
     Scan,
 )
+from monitoring.selectors.parameters import set_in_force
+from monitoring.selectors.timelines import timeline_of
 from tests.factories.record import clinic_make, scan_make
 from volumetry.core.errors import NotMeasurable
 from volumetry.engines.registry import METHODS
@@ -131,12 +135,35 @@ def test_a_second_seed_changes_nothing(seeded):
     assert said == ["The demo clinics are here already."]
 
 
-def test_about_sixty_patients_and_twenty_controls_tell_every_story(seeded):
+def test_about_sixty_patients_and_fifty_controls_tell_every_story(seeded):
     stories = list(Patient.objects.values_list("story", flat=True))
 
     assert set(stories) == {story.value for story in Story}
-    assert stories.count(Story.CONTROL.value) == 20
-    assert 55 <= len(stories) - 20 <= 65
+    assert stories.count(Story.CONTROL.value) == 53
+    assert 55 <= len(stories) - 53 <= 65
+
+
+def test_a_clinic_with_enough_synthetic_controls_has_norms_and_shows_the_state(seeded):
+    large, small = (Clinic.objects.get(name=plan.name) for plan in CLINICS)
+    in_force = set_in_force(large.pk)
+
+    assert {norm.facts.structure for norm in in_force.norms} == {
+        "brain_parenchyma", "cord_pmj_64mm",
+    }  # fmt: skip
+    assert all(norm.people >= 40 for norm in in_force.norms)
+    assert "synthetic" in large.adoptions.get().reason
+    # Seven controls make no norm: nothing is adopted, and the page says why there is none.
+    assert set_in_force(small.pk).set_pk is None
+    # Levels rest on the literature defaults in both.
+    assert replace(in_force.parameters, id="", title="") == replace(
+        literature_defaults(), id="", title=""
+    )
+    known = 0
+    for patient in Patient.objects.filter(clinic=large, story=Story.CORD_FIRST.value):
+        state = timeline_of(patient, today=TODAY).state
+        known += state.is_known
+        assert state.is_known or state.state.reason
+    assert known >= 3
 
 
 def test_every_row_says_that_it_is_synthetic(seeded):
