@@ -38,7 +38,7 @@ from monitoring.core.posterior import (
 from monitoring.core.series import Batch, FloatArray, Series, as_floats, pack
 from monitoring.core.types import ClinicalEvent, Level, Observation, Quality, Region
 
-IMAGINED_SCANS = 256
+IMAGINED_SCANS = 512
 """Predicted pairs of values per date. Against 65,536 pairs the probabilities move by less than
 0.01 in the reference patients."""
 
