@@ -7,6 +7,7 @@ worker. Measurements are append-only; correcting means measuring again.
 import uuid
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.fields.files import FieldFile
@@ -255,6 +256,56 @@ class VolumetryRun(models.Model):
     def task(self) -> tuple[str, uuid.UUID | None]:
         """Return what is measured: of two runs of an image with one task the newer counts."""
         return (self.method, self.before_id)
+
+
+def mask_path(mask: "GivenMask", _filename: str) -> str:
+    """Return the storage name of a given mask: random, without any word of the uploader."""
+    return f"masks/{mask.pk.hex[:2]}/{mask.pk.hex}.nii.gz"
+
+
+class GivenMask(AppendOnlyModel):
+    """A mask that a person gave for an image: lesions, or an outline (docs/adr/0010)."""
+
+    class Kind(models.TextChoices):
+        """What it marks (`volumetry.intake.masks.MaskKind`)."""
+
+        CORD = "cord", "Cord mask"
+        BRAIN = "brain", "Brain mask"
+        LESIONS = "lesions", "Lesion mask"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(SourceImage, on_delete=models.PROTECT, related_name="masks")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    corrects = models.ForeignKey(
+        VolumetryRun,
+        on_delete=models.PROTECT,
+        related_name="corrections",
+        null=True,
+        blank=True,
+        help_text="The run whose mask was corrected; empty for one made elsewhere",
+    )
+    file = models.FileField(upload_to=mask_path, max_length=200)
+    sha256 = models.CharField(max_length=64)
+    given_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=["cord", "brain", "lesions"]), name="mask_kind_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="lesions") | Q(corrects__isnull=True),
+                name="lesions_correct_no_outline",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Return the kind."""
+        return self.get_kind_display()
 
 
 def run_file_path(file: "RunFile", _filename: str) -> str:

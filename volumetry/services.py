@@ -34,8 +34,9 @@ from volumetry.core.types import (
     ScanImage,
     VolumetryResult,
 )
-from volumetry.engines.registry import METHODS, PAIR_METHODS
+from volumetry.engines.registry import MASK_METHODS, METHODS, PAIR_METHODS
 from volumetry.faces import face_remove
+from volumetry.masks import request_with_masks
 from volumetry.models import (
     Face,
     Measurement,
@@ -47,7 +48,7 @@ from volumetry.models import (
 )
 from volumetry.signals import run_finished
 
-CORD_METHODS = {"neuraxis-cord", "neuraxis-cord-change"}
+CORD_METHODS = {"neuraxis-cord", "neuraxis-cord-change", "mask-cord"}
 """Methods that need nothing in front of the spine."""
 
 log = structlog.get_logger(__name__)
@@ -108,7 +109,7 @@ def run_request(
 
     With ``before`` the method is one for pairs and measures the change from it to ``image``.
     """
-    known = METHODS if before is None else PAIR_METHODS
+    known = METHODS | MASK_METHODS if before is None else PAIR_METHODS
     if method not in known:
         raise UnknownMethod(f"{method} is not a method of this installation.")
     asked = dict(parameters or {})
@@ -172,7 +173,7 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
     """
     if not all(stored.file for stored in (run.image, run.before) if stored):
         raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
-    known = METHODS if run.before is None else PAIR_METHODS
+    known = METHODS | MASK_METHODS if run.before is None else PAIR_METHODS
     if run.method not in known:
         raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
     run_step(run, "Step 1 of 3: removing the face and reading the image.")
@@ -183,9 +184,9 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
         result = PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
     else:
         run_step(run, "Step 2 of 3: finding, outlining and measuring.")
-        result = METHODS[run.method].measure(
-            image, workdir=workdir, request=cord_request(run.parameters)
-        )
+        request = request_with_masks(cord_request(run.parameters), run.parameters)
+        single = METHODS | MASK_METHODS
+        result = single[run.method].measure(image, workdir=workdir, request=request)
     kept = Face.KEPT in {stored.face for stored in (run.image, run.before) if stored}
     return without_pictures(result) if kept and run.method not in CORD_METHODS else result
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from volumetry.models import RunFile, SourceImage
+from volumetry.models import GivenMask, RunFile, SourceImage
 
 # Longer than any transaction that stores a file before its row is committed.
 ORPHAN_AGE = timedelta(days=1)
@@ -18,7 +18,8 @@ def orphans_sweep() -> int:
     limit = timezone.now() - ORPHAN_AGE
     images = set(SourceImage.objects.values_list("file", flat=True))
     written = set(RunFile.objects.values_list("file", flat=True))
-    for folder, known in (("images", images), ("runs", written)):
+    given = set(GivenMask.objects.values_list("file", flat=True))
+    for folder, known in (("images", images), ("runs", written), ("masks", given)):
         for name in list(_files_under(folder)):
             if name not in known and default_storage.get_modified_time(name) < limit:
                 default_storage.delete(name)

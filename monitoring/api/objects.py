@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from monitoring.api import records
 from monitoring.api.answers import answer, described, documented, token_of
 from monitoring.models import Grant, Patient, Scan
+from monitoring.selectors.masks import given_hashes, lesion_facts
 from monitoring.services.access import patient_open, run_open
 from volumetry.models import VolumetryRun
 
@@ -94,6 +95,7 @@ def run_record(
     request: Request, *, run: VolumetryRun, scan: Scan, patient: Patient
 ) -> dict[str, Any]:
     """Return a run as JSON, with its address."""
+    volume, count = lesion_facts(run)
     facts = {
         "id": run.pk,
         "url": request.build_absolute_uri(reverse("api_run", args=[run.pk])),
@@ -110,6 +112,9 @@ def run_record(
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "seconds": run.seconds,
+        "given_masks": given_hashes(run),
+        "lesion_volume_mm3": volume,
+        "lesion_count": count,
         "is_synthetic": patient.is_synthetic,
     }
     return dict(records.RunRecord(facts).data)

@@ -274,6 +274,17 @@ class RunRecord(Json):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
+    given_masks = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="SHA-256 of masks that a person gave, by role: `correction` of the outline, "
+        "`mask` made elsewhere (joins no series), `lesions`",
+    )
+    lesion_volume_mm3 = serializers.FloatField(
+        allow_null=True, help_text="Of the given lesion mask; null without one"
+    )
+    lesion_count = serializers.IntegerField(
+        allow_null=True, help_text="Connected lesions of the given mask; null without one"
+    )
     is_synthetic = serializers.BooleanField()
 
 

@@ -25,7 +25,7 @@ class Delivery(Record):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="deliveries"
     )
     patient = models.ForeignKey(
-        Patient, on_delete=models.CASCADE, related_name="deliveries", null=True, blank=True
+        Patient, on_delete=models.PROTECT, related_name="deliveries", null=True, blank=True
     )
     visit_date = models.DateField(null=True, blank=True)
     folder = models.UUIDField(default=uuid.uuid4, unique=True)

@@ -26,6 +26,8 @@ from volumetry.models import (
     VolumetryRun,
 )
 
+# Parameters that name a mask which a person gave, in words.
+MARKS = {"correction": "outline corrected", "lesions": "lesions filled"}
 # Outcomes of a run that stored numbers.
 WITH_NUMBERS = frozenset({Outcome.OK.value, Outcome.NEEDS_LANDMARK.value})
 
@@ -58,8 +60,8 @@ class Verdict(NamedTuple):
 class MeasuredRun:
     """One run: how it ended, what it measured, what checks and readers say.
 
-    ``concerns`` are the checks that did not pass, as (verdict, words); ``review`` is the latest
-    word of a reader.
+    ``concerns`` are the checks that did not pass, as (verdict, words); ``marks`` says in words
+    which masks a person gave; ``review`` is the latest word of a reader.
     """
 
     pk: UUID
@@ -78,6 +80,7 @@ class MeasuredRun:
     concerns: tuple[tuple[str, str], ...]
     numbers: tuple[Number, ...]
     review: Verdict | None
+    marks: tuple[str, ...] = ()
 
     @property
     def task(self) -> tuple[str, UUID | None]:
@@ -205,7 +208,7 @@ def _runs(of_image: Mapping[str, Any]) -> list[MeasuredRun]:
         .values_list(
             "pk", "image_id", "image__file", "before_id", "before__scan__pk",
             "before__scan__session__visit__date", "method", "method_version", "status",
-            "outcome", "reason", "finished_at",
+            "outcome", "reason", "finished_at", *(f"parameters__{name}" for name in MARKS),
             Exists(QualityResult.objects.filter(run=OuterRef("pk"))),
         )
     )  # fmt: skip
@@ -227,10 +230,13 @@ def _runs(of_image: Mapping[str, Any]) -> list[MeasuredRun]:
             concerns=tuple(concerns.get(pk, ())),
             numbers=tuple(numbers.get(pk, ())),
             review=reviews.get(pk),
+            marks=tuple(
+                words for words, given in zip(MARKS.values(), masks, strict=True) if given
+            ),
         )
         for (
             pk, image_id, file, before_id, before_scan_id, since, method, version, status,
-            outcome, reason, finished_at, is_checked,
+            outcome, reason, finished_at, *masks, is_checked,
         ) in rows
     ]  # fmt: skip
 

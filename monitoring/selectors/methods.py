@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from monitoring.models import Clinic, Grant, MethodChoice, Slot
 from monitoring.selectors.measured import MeasuredRun
 from monitoring.selectors.runs import BRAIN_METHOD, CHANGE_METHODS, CORD_METHOD, HEADLINES
-from volumetry.engines.registry import METHODS, PAIR_METHODS
+from volumetry.engines.registry import MASK_METHODS, METHODS, PAIR_METHODS
 from volumetry.models import ACTIVE, Measurement, Outcome, Status, VolumetryRun
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def slot_of(method: str, *, is_pair: bool) -> Slot:
 
 def runs_of_slot(slot: str) -> QuerySet[VolumetryRun]:
     """Return the runs of a slot on images that can be measured again."""
-    runs = VolumetryRun.objects.filter(before__isnull=slot in {Slot.BRAIN, Slot.CORD}).exclude(
-        image__file=""
-    )
+    runs = VolumetryRun.objects.filter(before__isnull=slot in {Slot.BRAIN, Slot.CORD})
+    runs = runs.exclude(image__file="").exclude(method__in=MASK_METHODS)
     if slot in {Slot.CORD, Slot.CORD_CHANGE}:
         return runs.filter(method__contains="cord")
     return runs.exclude(method__contains="cord")
@@ -58,7 +57,7 @@ def run_counts(run: MeasuredRun, active: Active) -> bool:
     """Say whether a run belongs to the method and version that its clinic follows.
 
     Numbers without an image (drawn, or taken over from elsewhere) cannot be measured again and
-    keep their own method.
+    keep their own method. A mask made elsewhere is no series of the clinic (docs/adr/0010).
     """
     is_pair = run.before_id is not None
     return version_counts(
@@ -70,6 +69,8 @@ def version_counts(
     method: str, version: str, active: Active, *, is_pair: bool, has_image: bool
 ) -> bool:
     """Say whether numbers of a method and version count, as `run_counts`."""
+    if method in MASK_METHODS:
+        return False
     chosen = active.get(slot_of(method, is_pair=is_pair))
     return chosen is None or (method, version) == chosen or not has_image
 
@@ -77,12 +78,13 @@ def version_counts(
 def not_followed(clinic: Clinic, *, to_image: str = "image") -> Q:
     """Return the condition of runs that `run_counts` leaves out, for a query."""
     left_out = Q(pk__in=[])
+    foreign = Q(method__in=list(MASK_METHODS))
     for slot, (method, version) in active_methods(clinic.pk).items():
         is_cord = Q(method__contains="cord")
         of_slot = is_cord if slot in {Slot.CORD, Slot.CORD_CHANGE} else ~is_cord
         of_slot &= Q(before__isnull=slot in {Slot.BRAIN, Slot.CORD})
         left_out |= of_slot & ~Q(method=method, method_version=version)
-    return left_out & ~Q(**{f"{to_image}__file": ""})
+    return (left_out & ~Q(**{f"{to_image}__file": ""})) | foreign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,8 @@ class Point:
     method: str
     version: str
     is_trend: bool
+    # What a person gave the measurement, in words: a corrected outline, filled lesions.
+    marks: tuple[str, ...] = ()
     # Of a change between two scans: the earlier one and its day.
     before_scan_id: UUID | None = None
     since: date | None = None
@@ -180,6 +182,7 @@ def _points_of(scan: MeasuredScan, run: MeasuredRun) -> list[Point]:
             verdict_reason=review.reason_words if review else "",
             reader=review.reader if review else "",
             read_on=review.at.date() if review else None,
+            marks=run.marks,
             warnings=warnings,
             epoch_id=scan.epoch_id,
             epoch_label=scan.epoch_label,

@@ -16,6 +16,7 @@ from monitoring.forms.reviews import LandmarkForm, VerdictForm
 from monitoring.models import AuditEntry, Grant, Review, Scan
 from monitoring.requests import ClinicRequest
 from monitoring.selectors.levels import area_profile, slices_of
+from monitoring.selectors.masks import keeps_outline, masked_runs, takes_mask
 from monitoring.selectors.people import grants_in
 from monitoring.selectors.reviews import (
     own_series,
@@ -25,7 +26,13 @@ from monitoring.selectors.reviews import (
     reviews_recent,
     sagittal_view,
 )
-from monitoring.selectors.runs import CORD_METHOD, REGION_WORDS, run_card, run_subject
+from monitoring.selectors.runs import (
+    CORD_METHOD,
+    REGION_WORDS,
+    run_card,
+    run_region,
+    run_subject,
+)
 from monitoring.selectors.scans import run_view
 from monitoring.selectors.sheet import sheet_tiles
 from monitoring.services.access import run_open
@@ -33,6 +40,7 @@ from monitoring.services.audit import audit_record
 from monitoring.services.reviews import landmark_place, measurement_review
 from monitoring.tasks import divergence_enqueue
 from monitoring.views.common import clinic_of, grant_required
+from volumetry.masks import OWN_MASKS
 from volumetry.models import VolumetryRun
 from volumetry.tasks import run_enqueue
 
@@ -145,6 +153,10 @@ def _review_page(
         "form": VerdictForm(initial=seen),
         "reasons": REASONS,
         "sagittal": sagittal,
+        "masked": [] if run.before_id else masked_runs(view.run),
+        "takes_mask": takes_mask(view.run),
+        "keeps_outline": keeps_outline(view.run),
+        "own_mask": OWN_MASKS.get(run_region(view.run), ""),
         "landmark": landmark or LandmarkForm(),
         "refusal": refusal,
         "sees_values": True,

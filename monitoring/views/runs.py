@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from monitoring.models import AuditEntry, Grant
 from monitoring.requests import ClinicRequest
 from monitoring.selectors import runs as run_selectors
+from monitoring.selectors.masks import lesions_of, takes_lesions
 from monitoring.selectors.people import grants_in
 from monitoring.selectors.scans import run_file as run_file_find
 from monitoring.selectors.scans import run_view, scan_view
@@ -145,6 +146,8 @@ def scan_detail(request: ClinicRequest, pk: UUID) -> HttpResponse:
         "patient": scan.session.visit.patient,
         "may": held,
         "sees_values": Grant.REVIEW_READ in held,
+        "lesions": lesions_of(scan),
+        "takes_lesions": takes_lesions(scan) and bool(held & {"upload", "review_write"}),
     }
     return render(request, "monitoring/scan_detail.html", context)
 

@@ -39,7 +39,7 @@ from tests.factories.record import (
     run_make,
     scan_make,
 )
-from volumetry.models import RunFile, Status, VolumetryRun
+from volumetry.models import GivenMask, RunFile, Status, VolumetryRun
 
 ALL_ROLES = tuple(Role)
 
@@ -58,6 +58,7 @@ class World:
     flag: Flag
     draft: UploadDraft
     delivery: Delivery
+    mask: GivenMask
     membership: Membership
     token: ApiToken
     cohort: CohortDefinition
@@ -86,6 +87,9 @@ def world_make() -> World:
         clinic=clinic, actor=people[Role.TECHNICIAN], sorted_at=timezone.now()
     )
     DeliveredVisit.objects.create(delivery=delivery, number=1, state="refused", draft=draft)
+    mask = GivenMask(image=scan.image, kind="lesions", sha256="0" * 64)
+    mask.file.save("mask.nii.gz", ContentFile(b"mask"), save=False)
+    mask.save()
     estimate = DivergenceEstimate.objects.create(
         patient=patient,
         policy_version="cpb-1",
@@ -111,6 +115,7 @@ def world_make() -> World:
         ),
         draft=draft,
         delivery=delivery,
+        mask=mask,
         membership=member_make("leaving", clinic, Role.RESEARCHER).memberships.get(),
         token=token_create(actor=boss, clinic=clinic, name="other", role=Role.RESEARCHER)[0],
         cohort=CohortDefinition.objects.create(

@@ -16,17 +16,29 @@ class Availability:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A mask that a method drew and what a reader made of it, both on the image's own grid."""
+
+    own: ScanImage
+    mask: ScanImage
+
+
+@dataclass(frozen=True, slots=True)
 class CordRequest:
-    """What a person may tell the cord engine beside the image.
+    """What a person may tell an engine beside the image.
 
     ``hint_mm`` is a point on the cord, world millimetres (RAS+). ``mask`` is a cord mask made
     elsewhere, binary or soft, on the image's own grid: it is measured instead of a contour.
+    ``correction`` is carried over to what the engine measures itself, in cord or brain;
+    ``lesions`` is a mask of lesions that the brain engine fills first.
     """
 
     contrast: Contrast = Contrast.AUTO
     landmark: Landmark | None = None
     hint_mm: tuple[float, float, float] | None = None
     mask: ScanImage | None = None
+    correction: Correction | None = None
+    lesions: ScanImage | None = None
 
 
 class Method(Protocol):

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from volumetry.core.brain import gates
+from volumetry.core.brain.corrected import parenchyma_corrected
 from volumetry.core.brain.lesions import FilledLesions, lesions_fill
 from volumetry.core.brain.measures import brain_measures
 from volumetry.core.brain.picture import mosaic_description, mosaic_save
@@ -17,16 +18,19 @@ from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
 from volumetry.core.brain.template import template_load
 from volumetry.core.errors import VolumetryError
 from volumetry.core.images import mask_save
-from volumetry.core.methods import Availability, CordRequest
+from volumetry.core.methods import Availability, CordRequest, Correction
 from volumetry.core.types import (
     EXPERIMENTAL,
     Outcome,
     Provenance,
     ScanImage,
+    Structure,
     Verdict,
     VolumetryResult,
 )
 
+OF_ONE_TISSUE = {Structure.GREY_MATTER, Structure.WHITE_MATTER, Structure.CSF}
+"""What a corrected brain mask does not tell apart."""
 LABELS = {"csf": 1, "grey_matter": 2, "white_matter": 3, "lateral_ventricles": 4}
 
 
@@ -58,16 +62,20 @@ class NeuraxisBrain:
     ) -> VolumetryResult:
         """Measure the brain; what cannot be measured is refused with a reason.
 
-        ``lesions`` is a mask on the image's own grid; its lesions are filled first, and their
-        volume and count are a quality check and part of the provenance.
+        ``lesions`` (here or in the request) is a mask on the image's own grid; its lesions are
+        filled first, and their volume and count are a quality check and part of the
+        provenance. A ``correction`` of the request changes the parenchyma where a reader did.
         """
         started = time.perf_counter()
         provenance = self._provenance(image, {})
+        request = request or CordRequest()
+        lesions = lesions or request.lesions
+        fix = request.correction
         try:
             if lesions is None:
-                return self._measure(image, workdir=workdir, started=started)
+                return self._measure(image, workdir=workdir, started=started, fix=fix)
             filled = lesions_fill(image, lesions)
-            result = self._measure(filled.image, workdir=workdir, started=started)
+            result = self._measure(filled.image, workdir=workdir, started=started, fix=fix)
             return _with_lesions(result, filled, mask_sha256=lesions.sha256)
         except VolumetryError as refusal:
             seconds = time.perf_counter() - started
@@ -76,7 +84,9 @@ class NeuraxisBrain:
     def _provenance(self, image: ScanImage, parameters: dict[str, object]) -> Provenance:
         return Provenance(self.name, self.version, parameters, image.sha256)
 
-    def _measure(self, image: ScanImage, *, workdir: Path, started: float) -> VolumetryResult:
+    def _measure(
+        self, image: ScanImage, *, workdir: Path, started: float, fix: Correction | None
+    ) -> VolumetryResult:
         gates.extent_require(image)
         steps: dict[str, float] = {}
 
@@ -110,7 +120,10 @@ class NeuraxisBrain:
                 Outcome.REFUSED, reason, (), quality, provenance, seconds, files
             )
         measures = brain_measures(found, is_thick=max(image.spacing_mm) > gates.SLICE_WARN_MM)
-        return VolumetryResult(Outcome.OK, None, measures, quality, provenance, seconds, files)
+        result = VolumetryResult(
+            Outcome.OK, None, measures, quality, provenance, seconds, files
+        )
+        return result if fix is None else _with_correction(result, found, fix, workdir=workdir)
 
     def _write(
         self, image: ScanImage, found: BrainSegmentation, *, workdir: Path
@@ -156,6 +169,35 @@ def _experimental_numbers(found: BrainSegmentation) -> dict[str, object]:
         numbers["midplane_point_mm"] = np.round(point, 2).tolist()
         numbers["midplane_normal"] = np.round(to_world[:3, :3] @ plane.normal, 5).tolist()
     return numbers
+
+
+def _with_correction(
+    result: VolumetryResult, found: BrainSegmentation, fix: Correction, *, workdir: Path
+) -> VolumetryResult:
+    """Put a reader's correction of the brain mask into the parenchyma; keep what it leaves."""
+    changed = parenchyma_corrected(
+        found.parenchyma, found.flat.affine, own=fix.own, mask=fix.mask
+    )
+    volume = float(changed.fraction.sum(dtype=np.float64)) * found.flat.voxel_volume_mm3
+    measures = []
+    for measure in result.measures:
+        if measure.structure is Structure.BRAIN_PARENCHYMA:
+            error = (measure.standard_error or 0.0) * volume / measure.value
+            measures.append(replace(measure, value=volume, standard_error=error))
+        elif measure.structure not in OF_ONE_TISSUE:
+            measures.append(measure)
+    mask = mask_save(fix.mask.intensities, fix.mask.affine, workdir / "brain_mask.nii.gz")
+    others = {"correction": fix.mask.sha256, "corrected": fix.own.sha256}
+    provenance = replace(
+        result.provenance, other_sha256=result.provenance.other_sha256 | others
+    )
+    return replace(
+        result,
+        measures=tuple(measures),
+        quality=(*result.quality, changed.check()),
+        provenance=provenance,
+        files=result.files | {"brain_mask.nii.gz": mask},
+    )
 
 
 def _with_lesions(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from volumetry.core.cord.contour import ANGLES
+from volumetry.core.cord.corrected import cord_corrected
 from volumetry.core.cord.edge import EDGE_DEFINITION
 from volumetry.core.cord.engine import CordMeasurement, cord_measure
 from volumetry.core.cord.geometry import values_to_input_order
@@ -52,12 +53,20 @@ class NeuraxisCord:
         started = time.perf_counter()
         request = request or CordRequest()
         measurement = cord_measure(image, request=request)
+        share = None
+        if request.correction is not None:
+            measurement, share = cord_corrected(measurement, request.correction)
         files = files_write(measurement, image, workdir)
+        if share is not None and request.correction is not None:
+            given = request.correction.mask
+            files["cord_mask.nii.gz"] = mask_save(
+                given.intensities, given.affine, workdir / "cord_mask.nii.gz"
+            )
         return VolumetryResult(
             outcome=measurement.outcome,
             reason=measurement.reason,
             measures=measurement.measures,
-            quality=cord_quality(measurement),
+            quality=(*cord_quality(measurement), *([share.check()] if share else [])),
             provenance=self._provenance(measurement, image, request),
             seconds=time.perf_counter() - started,
             files=files,
@@ -86,6 +95,9 @@ class NeuraxisCord:
         if request.mask is not None:
             parameters["edge_definition"] = MASK_EDGE_DEFINITION
             others["mask"] = request.mask.sha256
+        if request.correction is not None:
+            others["correction"] = request.correction.mask.sha256
+            others["corrected"] = request.correction.own.sha256
         return Provenance(self.name, self.version, parameters, image.sha256, others)
 
 

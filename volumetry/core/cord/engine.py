@@ -223,6 +223,26 @@ def _with_level(measurement: CordMeasurement, request: CordRequest) -> CordMeasu
             reason="The cord was measured, but its level is unknown: click the posterior edge "
             "of the C2-C3 disc, or the pontomedullary junction.",
         )
+    return _with_window(measurement, level)
+
+
+def measurement_recast(measurement: CordMeasurement, profile: Profile) -> CordMeasurement:
+    """Average again over another profile of the same cord, at the level that was found."""
+    assert measurement.traced is not None
+    share = common_share(measurement.grid, measurement.traced.blur_mm)
+    recast = replace(
+        measurement,
+        profile=profile,
+        window=None,
+        measures=_segment_measures(profile, share),
+    )
+    if measurement.level is None:
+        return recast
+    return _with_window(replace(recast, outcome=Outcome.OK, reason=None), measurement.level)
+
+
+def _with_window(measurement: CordMeasurement, level: Level) -> CordMeasurement:
+    """Average over the fixed stretch below a level, or say what of it is missing."""
     assert measurement.profile is not None
     assert measurement.traced is not None
     profile, kind = measurement.profile, level.landmark.kind

@@ -258,7 +258,7 @@ def mask_profile(grid: Grid, shapes: MaskShapes) -> Profile:
     )
     return Profile(
         sections,
-        _outlines(grid, sections),
+        mask_outlines(grid, sections),
         np.array([shape.area_mm2 for shape in shapes.slices])[::-1],
         np.array([shape.ap_mm for shape in shapes.slices])[::-1],
         np.array([shape.rl_mm for shape in shapes.slices])[::-1],
@@ -267,7 +267,7 @@ def mask_profile(grid: Grid, shapes: MaskShapes) -> Profile:
     )
 
 
-def _outlines(grid: Grid, sections: Sections) -> Array:
+def mask_outlines(grid: Grid, sections: Sections) -> Array:
     """Radius at which the mask falls below half of its slice's peak, per ray."""
     rays = rays_sample(sampler_around(grid, sections.centre_mm), sections, polarity=1)
     half = 0.5 * rays.values[:, :, :5].max(axis=(1, 2), keepdims=True)
