@@ -9,6 +9,8 @@ import io
 import json
 import sys
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import django
 import nibabel as nib
@@ -28,6 +30,7 @@ from monitoring.core.cohort.definition import Definition  # noqa: E402
 from monitoring.models import (  # noqa: E402
     Clinic,
     CohortDefinition,
+    Delivery,
     Membership,
     ParameterProposal,
     Patient,
@@ -35,9 +38,21 @@ from monitoring.models import (  # noqa: E402
     Scan,
     UploadDraft,
 )
+from monitoring.services.deliveries import (  # noqa: E402
+    delivery_begin,
+    delivery_receive,
+    delivery_sort,
+    visit_recognise,
+)
 from tests.factories.pictures import PIXEL_TO_WORLD, run_file_make  # noqa: E402
 from tests.factories.record import patient_make, run_make, scan_make  # noqa: E402
-from volumetry.models import Measurement, Outcome, Status, VolumetryRun  # noqa: E402
+from volumetry.models import (  # noqa: E402
+    GivenMask,
+    Measurement,
+    Outcome,
+    Status,
+    VolumetryRun,
+)
 
 EMPTY, LONG, SHEET = (
     "Sázava MS Clinic",
@@ -48,6 +63,7 @@ LONG_CODE = "ŽELIEZOVCE-2026-ABCDEFGHIJKLMNOPQRSTUVWX"  # forty characters, the
 SCANS_TO_REVIEW = 40
 TILE = 160
 BRAIN = {("brain_parenchyma", "volume"): 1.1e6}
+CORD = ("cord_pmj_64mm", "mean_csa")
 
 
 @transaction.atomic
@@ -89,12 +105,69 @@ def _gaps(clinic: Clinic) -> Patient:
     measured.image.file.save("image.nii.gz", ContentFile(gzip.compress(image.to_bytes())))
     run_make(measured, "neuraxis-brain", measures=BRAIN)
     bare = run_make(measured, "neuraxis-cord")
+    _masks(measured)
     Measurement.objects.create(  # without a standard error
         run=bare, structure="cord_pmj_64mm", quantity="mean_csa", value=71.0, unit="mm2"
     )
     # A patient without any scan.
     patient_make(clinic, "W", sex="unknown", birth_year=None, onset_date=None)
     return patient
+
+
+def _masks(scan: Scan) -> None:
+    """Give a scan lesions, a corrected outline and a mask made elsewhere."""
+    first = run_make(scan, "neuraxis-cord", measures={CORD: 71.4})
+    run_file_make(first, "cord_mask.nii.gz", b"mask")
+    for kind, corrects in (("lesions", None), ("cord", first), ("cord", None)):
+        mask = GivenMask(image=scan.image, kind=kind, sha256="0" * 64, corrects=corrects)
+        mask.file.save("mask.nii.gz", ContentFile(b"mask"), save=False)
+        mask.save()
+        if kind == "lesions":
+            filled = run_make(
+                scan, "neuraxis-brain", measures=BRAIN, parameters={"lesions": str(mask.pk)}
+            )
+            facts = {"lesion_volume_mm3": 12_345.0, "lesion_count": 27}
+            filled.provenance = {"parameters": facts}
+            filled.save(update_fields=["provenance"])
+        else:
+            name, method = (
+                ("correction", "neuraxis-cord") if corrects else ("mask", "mask-cord")
+            )
+            run_make(scan, method, measures={CORD: 68.9}, parameters={name: str(mask.pk)})
+
+
+def _delivery(clinic: Clinic) -> Delivery:
+    """Return a clinic day: a visit recognised, one of unknown weighting, two files refused."""
+    sender = User.objects.filter(
+        memberships__clinic=clinic, memberships__role=Role.TECHNICIAN
+    ).first()
+    assert sender is not None
+    long_name = "Tuesday, afternoon list, scanner on the second floor/a visit with a long name"
+    files = {
+        f"day/{long_name}/head_T1w.nii.gz": _head(1),
+        "day/second/head.nii.gz": _head(2),
+        "day/second/cut.nii.gz": _head(3)[:4000],
+        "day/letter to the ward.pdf": b"%PDF-1.4" + b"x" * 900,
+    }
+    delivery = delivery_begin(actor=sender, clinic=clinic)
+    with TemporaryDirectory() as folder:
+        sent = []
+        for number, (name, content) in enumerate(files.items()):
+            path = Path(folder) / str(number)
+            path.write_bytes(content)
+            sent.append((name, path))
+        delivery_receive(delivery, sent)
+    delivery_sort(delivery)
+    for visit in delivery.visits.all():
+        visit_recognise(visit)
+    return delivery
+
+
+def _head(seed: int) -> bytes:
+    """Return noise as large as a head and neck."""
+    noise = np.random.default_rng(seed).integers(1, 900, (64, 70, 64), dtype=np.int16)
+    image = nib.Nifti1Image(noise, np.diag([3.0, 3.0, 3.0, 1.0]))
+    return gzip.compress(bytes(image.to_bytes()), compresslevel=1)
 
 
 def _scans_to_review(clinic: Clinic) -> None:
@@ -191,7 +264,13 @@ def _addresses(clinic: Clinic, *, patient: Patient | None = None) -> dict[str, s
         found["fact_correct"] = reverse(
             "fact_correct", args=[patient.pk, "relapse", relapse.pk]
         )
+    masked = VolumetryRun.objects.filter(
+        image__scan__clinic=clinic, parameters__has_key="correction"
+    ).first()
+    if masked is not None:
+        found["review masks"] = reverse("review", args=[masked.pk])
     return found | {
+        "delivery": reverse("delivery", args=[_delivery(clinic).pk]),
         "run_detail": reverse("run_detail", args=[run.pk]),
         "review": reverse("review", args=[run.pk]),
         "scan_detail": reverse("scan_detail", args=[scan.pk]),

@@ -20,6 +20,10 @@ from volumetry.intake.door import intake
 from volumetry.intake.kinds import FileKind, file_kind, foreign_sentence
 from volumetry.intake.types import Intake, IntakeRefused, Limits
 
+MASK = (
+    "By its name this is a mask, not an image of the scanner. Give it on the page of its scan "
+    "or of its review."
+)
 DAMAGED = "This DICOM file is damaged or cut off. Export the session again."
 # Folders inside a visit, as exports and BIDS trees call them: they part series, not visits.
 INNER_FOLDERS = re.compile(
@@ -27,6 +31,9 @@ INNER_FOLDERS = re.compile(
     r"|\d{1,4})$"
 )
 SUBJECT = re.compile(r"(?:^|[_/])(sub-[a-z0-9]+)(?:[_/](ses-[a-z0-9]+))?", re.IGNORECASE)
+MASK_WORDS = re.compile(
+    r"[_-](?:gm|wm|cord|brain|lesions?)?(?:seg|dseg|mask|labels?|probseg)(?:[_.-]|$)", re.I
+)
 DAY = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)"
 )
@@ -135,6 +142,8 @@ def visit_take(
 def _put(pile: _Pile, name: str, path: Path, kind: FileKind) -> None:
     if kind is FileKind.DICOM:
         pile.dicom.append((name, path))
+    elif kind is FileKind.NIFTI and MASK_WORDS.search(PurePosixPath(name).name):
+        pile.refused.append(RefusedFile(name, MASK))
     elif kind is FileKind.NIFTI:
         pile.nifti.append((name, path))
     else:
