@@ -9,13 +9,14 @@ from monitoring.selectors.deliveries import VisitCard
 class DayVisitForm(forms.Form):
     """The technician's word on one visit of a clinic day."""
 
+    # One form for the whole day: a visit without a patient must not hold the others back.
+    use_required_attribute = False
     patient = forms.CharField(
-        required=False,
         max_length=40,
         label="Patient’s code",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    visit_date = forms.DateField(required=False, label="Visit date", widget=DateInput())
+    visit_date = forms.DateField(label="Visit date", widget=DateInput())
     scanner_name = forms.CharField(
         required=False,
         max_length=80,

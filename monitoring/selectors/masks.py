@@ -8,6 +8,7 @@ from monitoring.models import Scan
 from monitoring.models import Sequence as SequenceClass
 from monitoring.selectors.observations import patient_scans, point_list
 from monitoring.selectors.runs import (
+    GIVEN_WORDS,
     Number,
     RunCard,
     run_card,
@@ -18,12 +19,6 @@ from monitoring.selectors.runs import (
 from volumetry.engines.registry import MASK_METHODS
 from volumetry.masks import GIVEN, own_mask
 from volumetry.models import GivenMask, Status, VolumetryRun
-
-HOW = {
-    "correction": "outline corrected by a reader",
-    "mask": "mask made elsewhere",
-    "lesions": "lesions filled",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ def latest_parameters(scan: Scan, method: str) -> dict[str, Any]:
 
 def given_words(run: VolumetryRun) -> tuple[str, ...]:
     """Say which masks a run was given."""
-    return tuple(HOW[name] for name in GIVEN if run.parameters.get(name))
+    return tuple(words for name, words in GIVEN_WORDS.items() if run.parameters.get(name))
 
 
 def given_hashes(run: VolumetryRun) -> dict[str, str]:

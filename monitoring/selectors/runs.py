@@ -29,6 +29,13 @@ CHANGE_METHODS = {"brain": "neuraxis-change", "cord": "neuraxis-cord-change"}
 # What a method measures, in words: by its name, or by what it measured.
 REGION_WORDS = {"brain": "Brain", "cord": "Cervical cord"}
 
+# Masks that a person gave a run, by the parameter that names them.
+GIVEN_WORDS = {
+    "mask": "mask made elsewhere",
+    "correction": "outline corrected",
+    "lesions": "lesions filled",
+}
+
 STRUCTURE_WORDS = {
     "brain_parenchyma": "Brain parenchyma",
     "grey_matter": "Grey matter",
@@ -280,7 +287,10 @@ def run_region(run: VolumetryRun) -> str:
 def run_subject(run: VolumetryRun) -> str:
     """Return what a run measures, in words; a method of another name shows its own."""
     words = REGION_WORDS.get(run_region(run), run.method)
-    return f"{words}: change" if run.before_id else words
+    if run.before_id:
+        return f"{words}: change"
+    given = [said for name, said in GIVEN_WORDS.items() if run.parameters.get(name)]
+    return f"{words}, {', '.join(given)}" if given else words
 
 
 def run_successor(run: VolumetryRun) -> VolumetryRun | None:

@@ -208,7 +208,7 @@ def _confirm_each(request: ClinicRequest, forms: list[DayVisitForm], *, asked: s
         is_asked = asked == str(card.visit.number)
         if not card.is_open or not (is_asked or asked == "all"):
             continue
-        is_complete = form.is_valid() and form.cleaned_data["patient"]
+        is_complete = form.is_valid()
         if asked == "all" and (not is_complete or card.needs_a_look or card.is_all_held):
             continue
         form.refusal = _confirm(request, form)
@@ -268,11 +268,11 @@ def _look(request: ClinicRequest, forms: list[DayVisitForm]) -> UploadDraft | No
 
 def _whose(form: DayVisitForm) -> tuple[Patient, date]:
     """Return patient and date as given, or raise ValidationError with what is missing."""
-    if not form.is_valid() or not form.cleaned_data["visit_date"]:
+    if not form.is_valid() and "patient" in form.errors:
+        raise ValidationError("Say whose visit this is: give the patient’s code.")
+    if not form.is_valid():
         raise ValidationError("Give the visit date as year-month-day.")
     code = form.cleaned_data["patient"]
-    if not code:
-        raise ValidationError("Say whose visit this is: give the patient’s code.")
     patient = patient_by_code(form.card.visit.delivery.clinic, code)
     if patient is None:
         raise ValidationError(
@@ -324,8 +324,8 @@ urlpatterns = [
     path("upload/day/", day, name="day"),
     path("upload/patients/", patient_options, name="patient_options"),
     path("deliveries/", begin, name="delivery_begin"),
-    path("deliveries/<uuid:pk>/", delivery, name="delivery"),
-    path("deliveries/<uuid:pk>/sort/", sort, name="delivery_sort"),
-    path("deliveries/<uuid:pk>/recognise/", recognise, name="delivery_recognise"),
-    path("deliveries/<uuid:pk>/discard/", discard, name="delivery_discard"),
+    path("upload/day/<uuid:pk>/", delivery, name="delivery"),
+    path("upload/day/<uuid:pk>/sort/", sort, name="delivery_sort"),
+    path("upload/day/<uuid:pk>/recognise/", recognise, name="delivery_recognise"),
+    path("upload/day/<uuid:pk>/discard/", discard, name="delivery_discard"),
 ]

@@ -104,7 +104,7 @@ def test_a_clinic_day_survives_a_reload_and_finds_its_patients(
         ),
     )
     page.click("[data-send]")
-    page.wait_for_url(re.compile(r"/deliveries/[0-9a-f-]{36}/$"), timeout=60_000)
+    page.wait_for_url(re.compile(r"/upload/day/[0-9a-f-]{36}/$"), timeout=60_000)
 
     # Nothing that had arrived was sent again.
     assert sent

@@ -206,7 +206,7 @@ def test_the_page_shows_the_new_number_beside_the_old_one_struck_through(radiolo
     shown = radiologist.get(reverse("review", args=[first.pk])).content.decode()
 
     assert "With and without a given mask" in shown
-    assert "outline corrected by a reader" in shown
+    assert "outline corrected" in shown
     assert "−5.0 % of the engine’s own" in shown
     assert shown.count("in no statistic") == 1
     assert "outline corrected</small>" in shown  # the mark in the patient's own series
