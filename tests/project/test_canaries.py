@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from monitoring.models import Role, Scan, UploadDraft
+from monitoring.models import Delivery, Role, Scan, UploadDraft
 from tests.factories.record import member_make, patient_make
 from tests.volumetry.test_intake_canaries import CANARY, assert_no_canary, canary_series
 
@@ -94,5 +94,40 @@ def test_a_refused_session_leaves_no_word_either(technician, vltava, caplog, cap
     assert_no_canary(stored_text())
     assert not UploadDraft.objects.exists()
     assert list(Path(settings.SCRATCH_ROOT).iterdir()) == []
+    printed = capfd.readouterr()
+    assert_no_canary(printed.out + printed.err + caplog.text)
+
+
+def test_no_word_of_a_clinic_day_is_kept_once_its_visits_are_confirmed(
+    technician, vltava, caplog, capfd, doorbell, django_capture_on_commit_callbacks
+):
+    """Until then the sender's names lie in the scratch folder, for the sender's eyes only."""
+    patient_make(vltava, "V-1", birth_year=1981)
+    files = [
+        SimpleUploadedFile(f"{CANARY}_{number}.dcm", content)
+        for number, content in enumerate(canary_series())
+    ]
+    with caplog.at_level(logging.DEBUG):
+        technician.post(reverse("day"), {"files": files})
+        delivery = Delivery.objects.get()
+        address = reverse("delivery", args=[delivery.pk])
+        technician.post(reverse("delivery_recognise", args=[delivery.pk]))
+        assert_no_canary(stored_text())
+        fields = {"v1-patient": "V-1", "v1-visit_date": "2024-05-06"}
+        looked = technician.post(address, fields | {"look": "1"}, follow=True)
+        chosen = {"s0-keep": "on", "s0-sequence": "t1", "s0-measure_cord": "on"}
+        with django_capture_on_commit_callbacks(execute=True):
+            technician.post(
+                reverse("upload_draft", args=[UploadDraft.objects.get().pk]),
+                chosen | {"date_answer": "visit"},
+            )
+        page = technician.get(address)
+
+    assert Scan.objects.count() == 1
+    assert_no_canary(looked.content)
+    assert_no_canary(page.content)
+    assert_no_canary(stored_text())
+    assert_no_canary(repr(doorbell))
+    assert_clean_folders(Path(settings.MEDIA_ROOT), Path(settings.SCRATCH_ROOT))
     printed = capfd.readouterr()
     assert_no_canary(printed.out + printed.err + caplog.text)
