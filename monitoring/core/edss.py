@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from monitoring.core.errors import InvalidObservation
 
 EDSS_VALUES = (0.0, *(half / 2 for half in range(2, 21)))
 """0, then 1.0 to 10.0 in halves; 0.5 does not exist."""
+
+_EXISTING = frozenset(EDSS_VALUES)
 
 
 class StepAt55(StrEnum):
@@ -31,11 +34,12 @@ def valid_edss(value: float) -> float:
     >>> valid_edss(3.5)
     3.5
     """
-    if value not in EDSS_VALUES:
+    if value not in _EXISTING:
         raise InvalidObservation(f"EDSS {value:g} does not exist: 0, or 1.0 to 10.0 in halves.")
     return float(value)
 
 
+@cache
 def worsening_step(baseline: float, *, at_55: StepAt55 = StepAt55.HALF) -> float:
     """Return the rise from a baseline that counts as worsening.
 

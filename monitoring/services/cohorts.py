@@ -155,7 +155,7 @@ def analysis_execute(pk: UUID) -> None:
 
 @transaction.atomic
 def _read(clinic: Clinic) -> Cohort:
-    """Read a clinic in one transaction: rows stream while the database looks for more."""
+    """Read a clinic in one transaction: its cursors need not be kept beyond their query."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             # Every row will be read: PostgreSQL plans a cursor for its first tenth, which made

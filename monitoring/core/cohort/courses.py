@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date
 
@@ -127,10 +128,8 @@ def _last_confirmable(days: list[int], onsets: list[date]) -> dict[str, float]:
     calm = next(
         (day for day in reversed(days) if is_calm(date.fromordinal(day), onsets)), -math.inf
     )
-    return {
-        name: max((day for day in days if calm - day >= wait), default=math.nan)
-        for name, wait in CONFIRMED_AFTER.items()
-    }
+    last = {name: bisect_right(days, calm - wait) for name, wait in CONFIRMED_AFTER.items()}
+    return {name: days[count - 1] if count else math.nan for name, count in last.items()}
 
 
 def _events(

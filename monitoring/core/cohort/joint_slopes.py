@@ -49,6 +49,15 @@ class Sums:
         """Return some patients."""
         return Sums(self.zz[rows], self.zy[rows], self.yy[rows], self.n[rows], self.shift)
 
+    def sample(self) -> tuple["Sums", float]:
+        """Return `SAMPLE` evenly spaced patients, and how many times as many there are."""
+        return self.take(sample_of(self.size)), self.size / SAMPLE
+
+
+def sample_of(size: int) -> IntArray:
+    """Return the places of `SAMPLE` of so many patients, evenly spaced and so not random."""
+    return np.linspace(0, size - 1, SAMPLE).astype(np.int64)
+
 
 def sums_of(
     patient: IntArray, region: IntArray, years: FloatArray, y: FloatArray, *, patients: int
@@ -114,12 +123,12 @@ def fit_joint_slopes(sums: Sums, covariates: FloatArray | None = None) -> JointF
     design = joint_design(sums, covariates)
     theta = _start(sums)
     if sums.size > 2 * SAMPLE:
-        # Many patients start from the answer of some of them, evenly spaced, and measure their
-        # steps by its curvature: a handful of looks at everybody is then enough.
-        few = np.linspace(0, sums.size - 1, SAMPLE).astype(np.int64)
-        part, own = sums.take(few), design[few]
+        # Many patients start from the answer of some of them and measure their steps by its
+        # curvature: a handful of looks at everybody is then enough.
+        part, times = sums.sample()
+        own = design[sample_of(sums.size)]
         theta = search(part, own, theta)
-        scale = whitening(curvature(part, own, theta) * (sums.size / SAMPLE))
+        scale = whitening(curvature(part, own, theta) * times)
         theta = search(sums, design, theta, scale=scale)
     else:
         theta = search(sums, design, theta)

@@ -19,6 +19,7 @@ from monitoring.core.cohort.report import (
     Table,
     Verdict,
     interval_words,
+    listing,
     number,
     p_words,
 )
@@ -158,7 +159,7 @@ def slopes_room(selected: Selected) -> Room:
     verdict, answer = _compared(found)
     figure = [
         {
-            "structure": CORD, "name": "Slopes of brain and cord", "group": one.group,
+            "structure": CORD, "name": "True slopes", "group": one.group,
             "n": one.fit.patients, "value": one.fit.slope_correlation,
             "low": one.low, "high": one.high,
         }
@@ -177,7 +178,8 @@ def _compared(found: list[GroupSlopes]) -> tuple[Verdict, str]:
         return Verdict.CANNOT_SAY, f"r = {mild.words}; no other group has enough patients."
     words = f"r = {mild.words}, {severe.words}"
     p = equality_p(mild.profile, severe.profile)
-    if p < 0.05 and mild.profile.z > severe.profile.z:
+    # Less together is nearer to nought, whatever the sign.
+    if p < 0.05 and abs(mild.profile.z) > abs(severe.profile.z):
         return Verdict.SUPPORTED, (
             f"The slopes of brain and cord go together less in {severe.group} than in "
             f"{mild.group}: {words} ({p_words(p)})."
@@ -256,7 +258,7 @@ def lesion_room(selected: Selected) -> Room:
     is_long = np.all(data.count >= MINIMUM_SCANS, axis=1) & ~selected.is_control
     rows: list[tuple[Cell, ...]] = []
     figure, notes, sentences = [], [], []
-    is_found = False
+    found: list[str] = []
     for word, rate in zip(("brain", "cord"), accrual(selected), strict=True):
         chosen = np.flatnonzero(is_long & np.isfinite(rate))
         if chosen.size < MINIMUM_PATIENTS or np.ptp(rate[chosen]) == 0:
@@ -277,7 +279,8 @@ def lesion_room(selected: Selected) -> Room:
             p = float(2 * stats.norm.sf(abs(effect / se)))
             low, high = effect - Z95 * se, effect + Z95 * se
             # Four tests: two kinds of lesions, two regions (Bonferroni).
-            is_found |= p < 0.05 / 4 and effect < 0
+            if p < 0.05 / 4 and effect < 0:
+                found.append(f"{region} with new {word} lesions")
             rows.append((word, region, int(chosen.size), effect, low, high, p, min(1.0, 4 * p)))
             figure.append({
                 "structure": CORD if region == "cord" else "brain_parenchyma",
@@ -295,15 +298,15 @@ def lesion_room(selected: Selected) -> Room:
         ("p, corrected", "p"),
     )  # fmt: skip
     lead = (
-        "Where more new lesions appear, loss is faster"
-        if is_found
+        f"Where more new lesions appear, loss is faster ({listing(found)})"
+        if found
         else "Loss is not found to be faster where more new lesions appear"
     )
     return Room(
         slug,
         title,
         question,
-        Verdict.SUPPORTED if is_found else Verdict.NOT_SUPPORTED,
+        Verdict.SUPPORTED if found else Verdict.NOT_SUPPORTED,
         f"{lead}: {'; '.join(sentences)}.",
         tuple(notes),
         (
