@@ -1,6 +1,6 @@
 """Small figures drawn by the server as SVG coordinates: sparklines, chances by visit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -81,6 +81,21 @@ class ChanceCourse:
     points: str
 
     @property
+    def filled(self) -> int:
+        """Return how many of a hundred dots are filled."""
+        return round(100 * self.value)
+
+    @property
+    def dots_on(self) -> str:
+        """Return the filled dots as one path, in a box of 100 x 16."""
+        return _dots(range(self.filled))
+
+    @property
+    def dots_off(self) -> str:
+        """Return the others."""
+        return _dots(range(self.filled, 100))
+
+    @property
     def watch_y(self) -> float:
         """Height of the watch line in the box."""
         return round(40 * (1 - self.watch), 1)
@@ -89,6 +104,12 @@ class ChanceCourse:
     def flag_y(self) -> float:
         """Height of the flag line in the box."""
         return round(40 * (1 - self.flag), 1)
+
+
+def _dots(numbers: Iterable[int]) -> str:
+    """Return small circles in rows of 25."""
+    starts = ((0.6 + 4 * (number % 25), 2 + 4 * (number // 25)) for number in numbers)
+    return "".join(f"M{x:.1f} {y}a1.4 1.4 0 1 0 2.8 0a1.4 1.4 0 1 0-2.8 0" for x, y in starts)
 
 
 def chance_course(

@@ -46,6 +46,17 @@ class TokenForm(forms.Form):
     )
 
 
+class ClinicForm(forms.Form):
+    """What a clinic goes by."""
+
+    scan_interval_months = forms.IntegerField(
+        label="Months from scan to scan",
+        min_value=1,
+        max_value=60,
+        help_text="A patient whose last scan is older stands on the worklist as overdue.",
+    )
+
+
 class AuditForm(forms.Form):
     """What to look for in the trail."""
 

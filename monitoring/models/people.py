@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -42,6 +43,8 @@ class Grant(models.TextChoices):
     RUN_ACT = "run_act", "cancel and repeat runs"
     REVIEW_READ = "review_read", "see reviews and the scan ledger"
     REVIEW_WRITE = "review_write", "accept and reject measurements"
+    EPOCHS_READ = "epochs_read", "see scanners and their epochs"
+    EPOCHS_ACT = "epochs_act", "merge and split scanner epochs"
     COHORT_READ = "cohort_read", "see cohort analyses"
     COHORT_WRITE = "cohort_write", "save cohort definitions"
     REGISTRY_READ = "registry_read", "pull the clinic's records over the API"
@@ -49,12 +52,13 @@ class Grant(models.TextChoices):
     PARAMETERS_ACT = "parameters_act", "propose and adopt parameter sets"
     COMPLETENESS_READ = "completeness_read", "see how complete the record is"
     METHODS = "methods", "measure a clinic again and switch its method version"
-    ADMINISTER = "administer", "manage members and tokens, read the audit trail"
+    ADMINISTER = "administer", "manage members, tokens and settings, read the audit trail"
 
 
 ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     Role.NEUROLOGIST: frozenset(
         {
+            Grant.EPOCHS_READ,
             Grant.COMPLETENESS_READ,
             Grant.WORKLIST,
             Grant.PATIENT_READ,
@@ -72,6 +76,7 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.TECHNICIAN: frozenset(
         {
+            Grant.EPOCHS_READ,
             Grant.COMPLETENESS_READ,
             Grant.WORKLIST,
             Grant.PATIENT_WRITE,
@@ -83,6 +88,8 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.RADIOLOGIST: frozenset(
         {
+            Grant.EPOCHS_READ,
+            Grant.EPOCHS_ACT,
             Grant.WORKLIST,
             Grant.PATIENT_READ,
             Grant.REPORT,
@@ -95,6 +102,8 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.DATA_MANAGER: frozenset(
         {
+            Grant.EPOCHS_READ,
+            Grant.EPOCHS_ACT,
             Grant.COMPLETENESS_READ,
             Grant.RUN_READ,
             Grant.REVIEW_READ,
@@ -117,6 +126,8 @@ ROLE_GRANTS: dict[Role, frozenset[Grant]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         {
+            Grant.EPOCHS_READ,
+            Grant.EPOCHS_ACT,
             Grant.COMPLETENESS_READ,
             Grant.RUN_READ,
             Grant.PARAMETERS_READ,
@@ -152,12 +163,20 @@ class Clinic(Record):
 
     name = models.CharField(max_length=120, unique=True)
     is_synthetic = models.BooleanField(default=False)
-    scan_interval_months = models.PositiveSmallIntegerField(default=12)
+    scan_interval_months = models.PositiveSmallIntegerField(
+        default=12, validators=[MinValueValidator(1), MaxValueValidator(60)]
+    )
 
     objects = ClinicQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scan_interval_months__gte=1, scan_interval_months__lte=60),
+                name="scan_interval_is_one_month_to_five_years",
+            )
+        ]
 
     def __str__(self) -> str:
         """Return the name."""

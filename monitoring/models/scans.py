@@ -46,7 +46,8 @@ class ScannerEpoch(Record):
     """A period of comparable scans: scanner, its software, protocol.
 
     A new combination proposes an epoch; ``merged_into`` says that a person declared two to be
-    comparable. Method and version join when an observation is made (`selectors.observations`).
+    comparable, ``split_from`` that one period was no longer comparable from a day on.
+    Method and version join when an observation is made (`selectors.observations`).
     """
 
     scanner = models.ForeignKey(Scanner, on_delete=models.PROTECT, related_name="epochs")
@@ -56,10 +57,21 @@ class ScannerEpoch(Record):
     merged_into = models.ForeignKey(
         "self", on_delete=models.PROTECT, related_name="merged", null=True, blank=True
     )
+    # Of an epoch that a person began within another one: a coil was changed, say, and the
+    # header does not tell.
+    split_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="parts", null=True, blank=True
+    )
+    starts_on = models.DateField(null=True, blank=True)
 
     class Meta:
         ordering = ["created_at"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(split_from__isnull=True, starts_on__isnull=True)
+                | Q(split_from__isnull=False, starts_on__isnull=False),
+                name="a_split_epoch_has_a_first_day",
+            ),
             models.UniqueConstraint(
                 fields=["scanner", "fingerprint"], name="epoch_per_scanner"
             ),

@@ -250,7 +250,7 @@ def scanners_of(clinic: Clinic) -> QuerySet[Scanner]:
 
 def epochs_of(actor: "Actor", clinic: Clinic) -> QuerySet[ScannerEpoch]:
     """Return the epochs of a clinic with their scans counted and dated, by scanner."""
-    clinics = Clinic.objects.visible_to(actor, grant=Grant.REVIEW_READ)
+    clinics = Clinic.objects.visible_to(actor, grant=Grant.EPOCHS_READ)
     return (
         ScannerEpoch.objects.filter(scanner__clinic=clinic, scanner__clinic__in=clinics)
         .select_related("scanner", "merged_into__scanner")

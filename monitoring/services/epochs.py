@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -30,12 +31,14 @@ def epoch_propose(
     acquisition: Mapping[str, Any],
     sequence: str,
     spacing_mm: Sequence[float],
+    day: date | None = None,
     scanner_name: str = "",
 ) -> ScannerEpoch:
     """Return the epoch of a scan, adding scanner and epoch when the combination is new.
 
     A scanner is recognised by its header facts and keyed hashes; where the image says nothing
-    (NIfTI), by the name that the technician gave it.
+    (NIfTI), by the name that the technician gave it. Of an epoch that was split the part that
+    holds the ``day`` of the scan is meant.
     """
     facts = [
         acquisition.get(name)
@@ -77,7 +80,15 @@ def epoch_propose(
         fingerprint=_fingerprint(acquisition.get("software"), *parts),
         defaults={"software": acquisition.get("software") or "", "protocol": protocol},
     )
-    return epoch
+    return _part_of(epoch, day)
+
+
+def _part_of(epoch: ScannerEpoch, day: date | None) -> ScannerEpoch:
+    """Return the part of an epoch that holds a day; the epoch itself where nobody split it."""
+    if day is None:
+        return epoch
+    part = epoch.parts.filter(starts_on__lte=day).order_by("starts_on").last()
+    return epoch if part is None else _part_of(part, day)
 
 
 @transaction.atomic
@@ -97,7 +108,7 @@ def epoch_merge(
         If they belong to different clinics or would point at each other.
     """
     clinic = epoch.scanner.clinic
-    require_grant(actor, clinic, Grant.REVIEW_WRITE)
+    require_grant(actor, clinic, Grant.EPOCHS_ACT)
     if into is not None:
         if into.scanner.clinic_id != clinic.pk:
             raise ValidationError("The two epochs belong to different clinics.")
@@ -105,11 +116,7 @@ def epoch_merge(
             raise ValidationError("Merge into an epoch that stands for itself.")
     epoch.merged_into = into
     epoch.save(update_fields=["merged_into", "updated_at"])
-    held = Patient.objects.filter(visits__sessions__scans__epoch=epoch)
-    touched = list(held.distinct().values_list("pk", flat=True))
-    now = timezone.now()
-    Patient.objects.filter(pk__in=touched).update(facts_changed_at=now, updated_at=now)
-    epoch.scans.update(updated_at=now)  # registries pull these scans with their new epoch
+    touched = _touch(epoch)
     audit_record(
         actor=actor,
         clinic=clinic,
@@ -118,4 +125,64 @@ def epoch_merge(
         object_id=epoch.pk,
         detail="merged" if into else "split",
     )
+    return touched
+
+
+@transaction.atomic
+def epoch_split(
+    *, actor: "Actor", epoch: ScannerEpoch, starts_on: date
+) -> tuple[ScannerEpoch, list[UUID]]:
+    """Begin a new epoch on a day within another one: what the header does not tell.
+
+    Scans of that day and later move to it, later uploads follow. It is taken back by declaring
+    the two comparable.
+
+    Returns
+    -------
+    ScannerEpoch, list of UUID
+        The new epoch, and the patients whose divergence the doorway has to have recomputed.
+
+    Raises
+    ------
+    ValidationError
+        If the epoch does not stand for itself or all its scans lie on one side of the day.
+    """
+    clinic = epoch.scanner.clinic
+    require_grant(actor, clinic, Grant.EPOCHS_ACT)
+    if epoch.merged_into_id is not None:
+        raise ValidationError("This epoch stands for another one; take that back first.")
+    later = epoch.scans.filter(session__visit__date__gte=starts_on)
+    if not later.exists() or later.count() == epoch.scans.count():
+        raise ValidationError(
+            f"All scans of this epoch lie on one side of {starts_on.isoformat()}; choose a day "
+            "between two of them."
+        )
+    part = ScannerEpoch.objects.create(
+        scanner=epoch.scanner,
+        software=epoch.software,
+        protocol=f"{epoch.protocol[:100]}, from {starts_on.isoformat()}",
+        fingerprint=_fingerprint(epoch.fingerprint, starts_on),
+        split_from=epoch,
+        starts_on=starts_on,
+    )
+    later.update(epoch=part)
+    touched = _touch(part)
+    audit_record(
+        actor=actor,
+        clinic=clinic,
+        action=AuditEntry.Action.CHANGE,
+        subject="epoch",
+        object_id=epoch.pk,
+        detail=f"begun anew on {starts_on.isoformat()}",
+    )
+    return part, touched
+
+
+def _touch(epoch: ScannerEpoch) -> list[UUID]:
+    """Note that the scans of an epoch count differently; return their patients."""
+    held = Patient.objects.filter(visits__sessions__scans__epoch=epoch)
+    touched = list(held.distinct().values_list("pk", flat=True))
+    now = timezone.now()
+    Patient.objects.filter(pk__in=touched).update(facts_changed_at=now, updated_at=now)
+    epoch.scans.update(updated_at=now)  # registries pull these scans with their new epoch
     return touched

@@ -41,6 +41,24 @@ def token_digest(token: str) -> str:
 
 
 @transaction.atomic
+def clinic_change(*, actor: "Actor", clinic: Clinic, scan_interval_months: int) -> None:
+    """Change what a clinic goes by, and note old and new."""
+    require_grant(actor, clinic, Grant.ADMINISTER)
+    old = clinic.scan_interval_months
+    clinic.scan_interval_months = scan_interval_months
+    clinic.full_clean()
+    clinic.save(update_fields=["scan_interval_months", "updated_at"])
+    audit_record(
+        actor=actor,
+        clinic=clinic,
+        action=AuditEntry.Action.CHANGE,
+        subject="settings",
+        object_id=clinic.pk,
+        detail=f"scan interval {old} to {scan_interval_months} months",
+    )
+
+
+@transaction.atomic
 def token_create(
     *, actor: "Actor", clinic: Clinic, name: str, role: str, days: int = 365
 ) -> tuple[ApiToken, str]:

@@ -251,6 +251,7 @@ def _scan_store(
         acquisition=row["acquisition"],
         sequence=choice.sequence,
         spacing_mm=row["spacing_mm"],
+        day=visit.date,
         scanner_name=choice.scanner_name,
     )
     session, _ = ImagingSession.objects.get_or_create(visit=visit, scanner=epoch.scanner)

@@ -13,14 +13,22 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from monitoring.core.parameter_set import MODEL_VERSION
-from monitoring.forms.administration import AccountForm, AuditForm, MemberForm, TokenForm
+from monitoring.forms.administration import (
+    AccountForm,
+    AuditForm,
+    ClinicForm,
+    MemberForm,
+    TokenForm,
+)
 from monitoring.models import AuditEntry, Grant
 from monitoring.requests import ClinicRequest
 from monitoring.selectors.audit import AuditQuery, audit_trail
+from monitoring.selectors.parameters import set_in_force
 from monitoring.selectors.people import members_by_person, membership_list, token_list
 from monitoring.services.audit import audit_record
 from monitoring.services.people import (
     account_create,
+    clinic_change,
     membership_add,
     membership_remove,
     password_renew,
@@ -141,6 +149,23 @@ def token_revoke_view(request: ClinicRequest, pk: UUID) -> HttpResponse:
     return redirect("token_list")
 
 
+@grant_required(Grant.ADMINISTER)
+def clinic_settings(request: ClinicRequest) -> HttpResponse:
+    """Show and change what the clinic goes by."""
+    clinic = clinic_of(request)
+    known = {"scan_interval_months": clinic.scan_interval_months}
+    form = ClinicForm(request.POST or None, initial=known)
+    if request.method == "POST" and form.is_valid():
+        clinic_change(actor=request.user, clinic=clinic, **form.cleaned_data)
+        messages.success(request, "The settings are stored.")
+        return redirect("clinic_settings")
+    audit_record(
+        actor=request.user, clinic=clinic, action=AuditEntry.Action.READ, subject="settings"
+    )
+    context = {"form": form, "in_force": set_in_force(clinic.pk)}
+    return render(request, "monitoring/clinic_settings.html", context)
+
+
 @login_required
 def audit_list(request: ClinicRequest) -> HttpResponse:
     """Show what was done: the own acts, or the clinic's to its administrators."""
@@ -202,6 +227,7 @@ urlpatterns: list[URLPattern] = [
     path("administration/tokens/", token_list_view, name="token_list"),
     path("administration/tokens/add/", token_add, name="token_add"),
     path("administration/tokens/<uuid:pk>/revoke/", token_revoke_view, name="token_revoke"),
+    path("administration/settings/", clinic_settings, name="clinic_settings"),
     path("audit/", audit_list, name="audit_list"),
     path("about/", about, name="about"),
 ]

@@ -6,9 +6,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
+from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_POST
 
 from monitoring.forms.ledger import LedgerForm
@@ -17,7 +19,7 @@ from monitoring.requests import ClinicRequest
 from monitoring.selectors.ledger_tables import EXPORT_COLUMNS, export_lines
 from monitoring.selectors.ledgers import epochs_of, ledger_rows, ledger_scans, scanners_of
 from monitoring.services.audit import audit_record
-from monitoring.services.epochs import epoch_merge
+from monitoring.services.epochs import epoch_merge, epoch_split
 from monitoring.tasks import divergence_enqueue
 from monitoring.views.common import clinic_of, grant_required
 
@@ -99,7 +101,7 @@ def ledger_export(request: ClinicRequest) -> HttpResponse:
     return response
 
 
-@grant_required(Grant.REVIEW_READ)
+@grant_required(Grant.EPOCHS_READ)
 @require_GET
 def ledger_epochs(request: ClinicRequest) -> HttpResponse:
     """Show the periods of comparable scans, and which were declared comparable."""
@@ -115,16 +117,38 @@ def ledger_epochs(request: ClinicRequest) -> HttpResponse:
     return render(request, "monitoring/ledger_epochs.html", context)
 
 
-@grant_required(Grant.REVIEW_WRITE)
+def _epochs(request: ClinicRequest) -> QuerySet[ScannerEpoch]:
+    return ScannerEpoch.objects.select_related("scanner__clinic").filter(
+        scanner__clinic=clinic_of(request)
+    )
+
+
+@grant_required(Grant.EPOCHS_ACT)
+@require_POST
+def ledger_epoch_split(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Begin a new epoch on a day within another one."""
+    epoch = get_object_or_404(_epochs(request), pk=pk)
+    try:
+        day = parse_date(request.POST.get("starts_on", ""))
+        if day is None:
+            raise ValidationError("Give the first day of the new epoch.")
+        part, patients = epoch_split(actor=request.user, epoch=epoch, starts_on=day)
+    except (ValidationError, ValueError) as error:
+        words = error.messages if isinstance(error, ValidationError) else ["This is no day."]
+        messages.error(request, " ".join(words))
+        return redirect("ledger_epochs")
+    for patient_id in patients:
+        divergence_enqueue(patient_id)
+    messages.success(request, f"{part} begins. Patients to be computed again: {len(patients)}.")
+    return redirect("ledger_epochs")
+
+
+@grant_required(Grant.EPOCHS_ACT)
 @require_POST
 def ledger_epoch_merge(request: ClinicRequest, pk: UUID) -> HttpResponse:
     """Declare an epoch comparable with another, or take that back."""
-    own = ScannerEpoch.objects.select_related("scanner__clinic").filter(
-        scanner__clinic=clinic_of(request)
-    )
-    epoch = own.filter(pk=pk).first()
-    if epoch is None:
-        raise Http404("No such epoch in your clinic.")
+    own = _epochs(request)
+    epoch = get_object_or_404(own, pk=pk)
     into = None
     if request.POST.get("into"):
         try:
@@ -153,4 +177,5 @@ urlpatterns = [
     path("ledger/export.csv", ledger_export, name="ledger_export"),
     path("ledger/epochs/", ledger_epochs, name="ledger_epochs"),
     path("ledger/epochs/<uuid:pk>/merge/", ledger_epoch_merge, name="ledger_epoch_merge"),
+    path("ledger/epochs/<uuid:pk>/split/", ledger_epoch_split, name="ledger_epoch_split"),
 ]

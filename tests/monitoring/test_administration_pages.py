@@ -344,3 +344,23 @@ def test_no_password_is_renewed_that_opens_a_clinic_of_others(client, vltava, la
 
     alice.refresh_from_db()
     assert alice.password == before
+
+
+def test_the_interval_between_scans_is_a_setting_that_is_written_down(as_boss, vltava):
+    url = reverse("clinic_settings")
+    page = as_boss.get(url).content.decode()
+    assert 'value="12"' in page
+    assert "false per 100 patient-years" in page
+    assert as_boss.post(url, {"scan_interval_months": 18}).status_code == 302
+    vltava.refresh_from_db()
+    assert vltava.scan_interval_months == 18
+    assert AuditEntry.objects.filter(detail="scan interval 12 to 18 months").exists()
+
+
+@pytest.mark.parametrize("months", ["0", "61", "", "yearly"])
+def test_an_impossible_interval_is_refused(as_boss, vltava, months):
+    answer = as_boss.post(reverse("clinic_settings"), {"scan_interval_months": months})
+    assert answer.status_code == 200
+    assert "field__errors" in answer.content.decode()
+    vltava.refresh_from_db()
+    assert vltava.scan_interval_months == 12

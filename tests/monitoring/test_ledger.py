@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from monitoring.models import AuditEntry, Role, ScannerEpoch
+from monitoring.models import AuditEntry, Role, Scan, ScannerEpoch
+from monitoring.services.epochs import epoch_propose
 from monitoring.services.reviews import measurement_review
 from tests.factories.record import member_make, patient_make, run_make, scan_make
 
@@ -191,7 +192,7 @@ def test_another_clinic_sees_none_of_it(charlie, scans):
 def test_an_administrator_has_no_ledger(vltava, scans):
     admin = signed_in(member_make("ada", vltava, Role.ADMINISTRATOR))
 
-    for name in ("ledger", "ledger_export", "ledger_epochs"):
+    for name in ("ledger", "ledger_export"):
         assert admin.get(reverse(name)).status_code == 403
 
 
@@ -229,11 +230,62 @@ def test_an_epoch_is_not_merged_across_clinics(bob, labe, scans):
     assert not ScannerEpoch.objects.filter(merged_into__isnull=False).exists()
 
 
-def test_a_data_manager_reads_epochs_and_merges_none(manager, scans):
+def test_a_data_manager_merges_epochs_and_a_technician_reads_them(manager, scans, vltava):
     address = reverse("ledger_epoch_merge", args=[scans[0].epoch.pk])
+    technician = signed_in(member_make("theo", vltava, Role.TECHNICIAN))
 
-    assert manager.get(reverse("ledger_epochs")).status_code == 200
-    assert manager.post(address, {"into": str(scans[1].epoch.pk)}).status_code == 403
+    assert technician.get(reverse("ledger_epochs")).status_code == 200
+    assert technician.post(address, {"into": str(scans[1].epoch.pk)}).status_code == 403
+    assert manager.post(address, {"into": str(scans[1].epoch.pk)}).status_code == 302
+    assert ScannerEpoch.objects.get(pk=scans[0].epoch.pk).merged_into == scans[1].epoch
+
+
+def test_an_administrator_sees_scanners_and_no_scans(scans, vltava):
+    boss = signed_in(member_make("boss", vltava, Role.ADMINISTRATOR))
+    page = boss.get(reverse("ledger_epochs")).content.decode()
+    assert "Skyra" in page
+    assert reverse("ledger") + "?epoch" not in page
+    assert boss.get(reverse("ledger")).status_code == 403
+
+
+def test_an_epoch_begins_anew_on_a_day_and_later_uploads_follow(manager, scans, vltava):
+    skyra = scans[1].epoch
+    facts = {"acquisition": {"software": "E11"}, "sequence": "t1", "spacing_mm": (1, 1, 1)}
+    first = epoch_propose(clinic=vltava, scanner_name="Skyra", day=date(2020, 1, 1), **facts)
+    scans[1].epoch = scans[2].epoch = first
+    for scan in scans[1:]:
+        scan.save()
+    address = reverse("ledger_epoch_split", args=[first.pk])
+
+    answer = manager.post(address, {"starts_on": "2021-06-01"}, follow=True)
+
+    assert "Patients to be computed again: 1." in answer.content.decode()
+    part = first.parts.get()
+    assert part.protocol.endswith("from 2021-06-01")
+    assert [Scan.objects.get(pk=s.pk).epoch for s in scans] == [scans[0].epoch, part, first]
+    assert scans[1].session.visit.patient.estimates.count() == 0
+    again = {
+        day: epoch_propose(clinic=vltava, scanner_name="Skyra", day=day, **facts)
+        for day in (date(2021, 5, 31), date(2021, 6, 1), date(2024, 1, 1))
+    }
+    assert list(again.values()) == [first, part, part]
+    assert skyra != part
+    assert AuditEntry.objects.filter(detail="begun anew on 2021-06-01").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ("", "Give the first day of the new epoch."),
+        ("2021-02-30", "This is no day."),
+        ("2030-01-01", "lie on one side of 2030-01-01"),
+    ],
+)
+def test_a_day_that_splits_nothing_is_refused(manager, scans, day, words):
+    address = reverse("ledger_epoch_split", args=[scans[1].epoch.pk])
+    answer = manager.post(address, {"starts_on": day}, follow=True)
+    assert words in answer.content.decode()
+    assert not ScannerEpoch.objects.filter(split_from__isnull=False).exists()
 
 
 def test_the_ledger_asks_few_questions(manager, vltava, django_assert_max_num_queries):

@@ -181,9 +181,17 @@ PAGES: dict[str, Row] = {
     ),
     "ledger": Row(Kind.CLINIC, "NTRD"),
     "ledger_export": Row(Kind.CLINIC, "NTRD"),
-    "ledger_epochs": Row(Kind.CLINIC, "NTRD"),
+    "ledger_epochs": Row(Kind.CLINIC, "NTRDA"),
     "ledger_epoch_merge": Row(
-        Kind.OBJECT, "R", "post", lambda world: {"pk": world.scan.epoch.pk}, passes=POSTED
+        Kind.OBJECT, "RDA", "post", lambda world: {"pk": world.scan.epoch.pk}, passes=POSTED
+    ),
+    "ledger_epoch_split": Row(
+        Kind.OBJECT,
+        "RDA",
+        "post",
+        lambda world: {"pk": world.scan.epoch.pk},
+        passes=POSTED,
+        unaudited="without a day nothing is done",
     ),
     # Cohort
     "cohort": Row(Kind.CLINIC, "NRDS"),
@@ -230,6 +238,7 @@ PAGES: dict[str, Row] = {
     ),
     # Administration
     "completeness": Row(Kind.CLINIC, "NTDSA"),
+    "clinic_settings": Row(Kind.CLINIC, "A"),
     "member_list": Row(Kind.CLINIC, "A", unaudited=OWN),
     "member_add": Row(Kind.CLINIC, "A", unaudited="an empty form"),
     "member_create": Row(Kind.CLINIC, "A", unaudited="an empty form"),
