@@ -44,7 +44,7 @@ SHOW_WORDS = {
     Show.WATCH: "Watch",
     Show.INSUFFICIENT: "Not yet assessable",
     Show.WAITING: "Waits for a reader",
-    Show.FAILED: "Measurement failed",
+    Show.FAILED: "Failed or refused",
     Show.OVERDUE: "Scan overdue",
 }
 CLINICAL = frozenset({Show.FLAG, Show.WATCH, Show.INSUFFICIENT})

@@ -35,6 +35,7 @@ NAMES_A_PATIENT = set(ROWS) - {
     "delivery_file",
     "run_state",
     "ledger_epoch_merge",
+    "ledger_epoch_split",
     "parameter_proposal",
     "parameter_proposal_state",
     "parameter_set_document",
