@@ -22,7 +22,7 @@ from pathlib import Path
 from volumetry.core.documents import exit_status, result_write
 from volumetry.core.errors import NotMeasurable, UnreadableImage, VolumetryError
 from volumetry.core.images import image_load, sha256_of
-from volumetry.core.methods import CordRequest, Method, PairMethod
+from volumetry.core.methods import CordRequest, Method, PairMethod, PairRequest
 from volumetry.core.types import (
     Contrast,
     Landmark,
@@ -32,7 +32,6 @@ from volumetry.core.types import (
     VolumetryResult,
 )
 from volumetry.engines.brain import NeuraxisBrain
-from volumetry.engines.cord_change import NeuraxisCordChange
 from volumetry.engines.registry import METHODS, PAIR_METHODS
 
 BAD_INPUT = 2
@@ -182,12 +181,10 @@ def _run_change(options: argparse.Namespace) -> VolumetryResult:
             images.append(image_load(path))
         except NotMeasurable as error:
             return _refusal(method, str(error), (options.baseline, options.followup))
-    if isinstance(method, NeuraxisCordChange):
-        return method.measure(*images, workdir=options.out, requests=requests)
-    return method.measure(images[0], images[1], workdir=options.out)
+    return method.measure(*images, workdir=options.out, requests=requests)
 
 
-def _pair_requests(options: argparse.Namespace) -> tuple[CordRequest, CordRequest]:
+def _pair_requests(options: argparse.Namespace) -> PairRequest:
     """Return what was said of each scan of a pair; one landmark kind for both."""
     points = (options.at, options.followup_at)
     hints = (options.hint, options.followup_hint)

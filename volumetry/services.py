@@ -26,7 +26,7 @@ from django.utils import timezone
 from volumetry.core.deface import rear_only
 from volumetry.core.errors import NotMeasurable, VolumetryError
 from volumetry.core.images import image_load
-from volumetry.core.methods import CordRequest
+from volumetry.core.methods import CordRequest, PairRequest
 from volumetry.core.types import (
     Contrast,
     Landmark,
@@ -181,7 +181,9 @@ def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
     if run.before is not None:
         before = _image_of(run.before, method=run.method)
         run_step(run, "Step 2 of 3: aligning both scans and measuring the change.")
-        result = PAIR_METHODS[run.method].measure(before, image, workdir=workdir)
+        result = PAIR_METHODS[run.method].measure(
+            before, image, workdir=workdir, requests=pair_request(run.parameters)
+        )
     else:
         run_step(run, "Step 2 of 3: finding, outlining and measuring.")
         request = request_with_masks(cord_request(run.parameters), run.parameters)
@@ -226,6 +228,13 @@ def cord_request(parameters: Mapping[str, object]) -> CordRequest:
         ),
         hint_mm=_point(hint) if hint is not None else None,
     )
+
+
+def pair_request(parameters: Mapping[str, object]) -> PairRequest:
+    """Return what a pair's run was told of its two scans, each as `cord_request` reads it."""
+    said = (parameters.get(name) for name in ("baseline", "followup"))
+    one, other = (cord_request(facts if isinstance(facts, Mapping) else {}) for facts in said)
+    return one, other
 
 
 def _point(values: object) -> tuple[float, float, float]:

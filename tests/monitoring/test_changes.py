@@ -15,7 +15,7 @@ from monitoring.services.pairs import pairs_ensure
 from monitoring.services.reviews import measurement_review, run_repeat
 from monitoring.tasks import divergence_refresh
 from tests.factories.record import member_make, patient_make, run_make, scan_make
-from volumetry.core.methods import Availability
+from volumetry.core.methods import Availability, PairRequest
 from volumetry.core.types import (
     Outcome,
     Provenance,
@@ -47,7 +47,9 @@ class FakeChange:
     def availability(self) -> Availability:
         return Availability(is_ready=True)
 
-    def measure(self, before: ScanImage, after: ScanImage, *, workdir: Path) -> VolumetryResult:
+    def measure(
+        self, before: ScanImage, after: ScanImage, *, workdir: Path, requests: PairRequest
+    ) -> VolumetryResult:
         provenance = Provenance(
             self.name, self.version, {}, before.sha256, {"followup": after.sha256}
         )

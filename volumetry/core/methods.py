@@ -41,6 +41,12 @@ class CordRequest:
     lesions: ScanImage | None = None
 
 
+PairRequest = tuple[CordRequest, CordRequest]
+"""What a person said of the earlier and of the later scan of a pair."""
+
+NOTHING_SAID: PairRequest = (CordRequest(), CordRequest())
+
+
 class Method(Protocol):
     """One image in, measures out.
 
@@ -75,6 +81,13 @@ class PairMethod(Protocol):
         """Say whether the method can run on this machine."""
         ...
 
-    def measure(self, before: ScanImage, after: ScanImage, *, workdir: Path) -> VolumetryResult:
+    def measure(
+        self,
+        before: ScanImage,
+        after: ScanImage,
+        *,
+        workdir: Path,
+        requests: PairRequest = NOTHING_SAID,
+    ) -> VolumetryResult:
         """Measure the change from ``before`` to ``after``."""
         ...

@@ -12,7 +12,7 @@ from volumetry.core.brain.pair_gates import pair_checks
 from volumetry.core.brain.picture import change_picture_save
 from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
 from volumetry.core.errors import NotMeasurable, VolumetryError
-from volumetry.core.methods import Availability
+from volumetry.core.methods import NOTHING_SAID, Availability, PairRequest
 from volumetry.core.types import (
     Outcome,
     Provenance,
@@ -51,8 +51,18 @@ class NeuraxisChange:
         """Say that the built-in engine is always ready."""
         return Availability(is_ready=True)
 
-    def measure(self, before: ScanImage, after: ScanImage, *, workdir: Path) -> VolumetryResult:
-        """Measure the change from ``before`` to ``after``; negative is loss."""
+    def measure(
+        self,
+        before: ScanImage,
+        after: ScanImage,
+        *,
+        workdir: Path,
+        requests: PairRequest = NOTHING_SAID,
+    ) -> VolumetryResult:
+        """Measure the change from ``before`` to ``after``; negative is loss.
+
+        ``requests`` say where a cord lies and are of no use here.
+        """
         started = time.perf_counter()
         try:
             return self._measure(before, after, workdir=workdir, started=started)
