@@ -1,11 +1,12 @@
 """Draw the figures of docs/cord.md from a report's tables and from drawn cords.
 
-``python -m benchmarks.cord_report bias sagittal > report.md``, then
+``python -m benchmarks.cord_report > report.md``, then
 ``python -m benchmarks.cord_figures report.md docs/figures``.
 """
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -22,13 +23,19 @@ SAGITTAL = re.compile(
     r"^\| (?P<name>T2, blur [^|]*tilt[^|]*) \| (?P<mean>[+-][\d.]+) \| (?P<low>[+-][\d.]+) \| "
     r"(?P<high>[+-][\d.]+) \|"
 )
+CHANGE = re.compile(
+    r"^\| (?P<name>T[12]) \| \d+ \| [\d.]+ \| \d+ % \| (?P<drawn>-\d+) % \| "
+    r"(?P<mean>[+-][\d.]+) \| (?P<sd>[\d.]+) \|"
+)
+REAL = re.compile(r"^\| (?P<name>\w+) \| [\d.]+ \| [\d.]+ \| (?P<gap>[+-][\d.]+) \|$")
+POSE = re.compile(r"^\| \d+ \| [^|]+ \| (?P<area>[\d.]+) \| (?P<gap>[+-][\d.]+) \|$")
 INK, SOFT, LINE, BAND = (30, 34, 40), (105, 112, 122), (205, 210, 216), (232, 240, 248)
 MEAN, RANGE = (0, 92, 148), (120, 170, 205)
 WIDTH, LABEL, ROW_HEIGHT, TOP = 1180, 400, 26, 92
-LIMIT_PERCENT = 10.0
+Row = tuple[str, float, float, float]
 
 
-def rows_read(text: str) -> list[tuple[str, float, float, float]]:
+def rows_read(text: str) -> list[Row]:
     """Return name, mean, lowest and highest error of every phantom of a report."""
     part = text.split("## sagittal")
     rows = []
@@ -41,27 +48,78 @@ def rows_read(text: str) -> list[tuple[str, float, float, float]]:
     return rows
 
 
-def bias_figure(rows: list[tuple[str, float, float, float]]) -> Image.Image:
-    """One line per phantom: the mean error as a dot, the range to the worst as a bar."""
+def change_rows(text: str) -> list[Row]:
+    """Return what repeats and pairs read minus what is true: name, mean, lowest, highest."""
+    rows = []
+    lines = text.splitlines()
+    for match in filter(None, map(CHANGE.match, lines)):
+        gap, spread = float(match["mean"]) - float(match["drawn"]), float(match["sd"])
+        name = f"{match['name']}, pair, {match['drawn']} % drawn (mean, SD)"
+        rows.append((name, gap, gap - spread, gap + spread))
+    for match in filter(None, map(REAL.match, lines)):
+        gap = float(match["gap"])
+        rows.append(
+            (f"Real T2*, {match['name']}, run 2 against run 1", gap, min(0, gap), max(0, gap))
+        )
+    poses = [match for match in map(POSE.match, lines) if match]
+    if poses:
+        areas = [float(match["area"]) for match in poses]
+        mean = sum(areas) / len(areas)
+        low, high = (100.0 * (value / mean - 1.0) for value in (min(areas), max(areas)))
+        rows.append((f"Real head in {len(poses)} poses, area (range)", 0.0, low, high))
+        gaps = [float(match["gap"]) for match in poses]
+        middle = sum(gaps) / len(gaps)
+        rows.append(("The same: alignment along the cord, mm", middle, min(gaps), max(gaps)))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a figure says above its rows, and the percents that it spans."""
+
+    title: str
+    words: str
+    low: int
+    high: int
+    band: float
+    step: int = 2
+
+
+BIAS = Sheet(
+    "Area of drawn cords: measured minus true",
+    "Dot: mean; bar: to the worst case. Band: the 2 % that must be kept.",
+    -10,
+    4,
+    2.0,
+)
+CHANGES = Sheet(
+    "Repeats and change: measured minus true",
+    "Percent or percentage points. Band: 0.4, allowed for drawn rescans and pairs; real "
+    "rescans may differ by 2.",
+    -3,
+    3,
+    0.4,
+    1,
+)
+
+
+def rows_figure(rows: list[Row], sheet: Sheet) -> Image.Image:
+    """One line per row: the mean as a dot, the range as a bar."""
     height = TOP + ROW_HEIGHT * len(rows) + 56
-    sheet = Image.new("RGB", (WIDTH, height), (255, 255, 255))
-    draw = ImageDraw.Draw(sheet)
+    picture = Image.new("RGB", (WIDTH, height), (255, 255, 255))
+    draw = ImageDraw.Draw(picture)
     font = {size: ImageFont.load_default(size) for size in (14, 16, 22)}
-    draw.text((24, 18), "Area of drawn cords: measured minus true", INK, font[22])
-    draw.text(
-        (24, 50),
-        "Dot: mean; bar: to the worst case. Band: the 2 % that must be kept.",
-        SOFT,
-        font[16],
-    )
+    draw.text((24, 18), sheet.title, INK, font[22])
+    draw.text((24, 50), sheet.words, SOFT, font[16])
 
     def across(percent: float) -> float:
-        inside = max(-LIMIT_PERCENT, min(4.0, percent))
-        return LABEL + (inside + LIMIT_PERCENT) / (4.0 + LIMIT_PERCENT) * (WIDTH - LABEL - 40)
+        inside = max(sheet.low, min(sheet.high, percent))
+        share = (inside - sheet.low) / (sheet.high - sheet.low)
+        return LABEL + share * (WIDTH - LABEL - 40)
 
     bottom = TOP + ROW_HEIGHT * len(rows)
-    draw.rectangle([across(-2.0), TOP, across(2.0), bottom], fill=BAND)
-    for percent in range(-10, 5, 2):
+    draw.rectangle([across(-sheet.band), TOP, across(sheet.band), bottom], fill=BAND)
+    for percent in range(sheet.low, sheet.high + 1, sheet.step):
         at = across(percent)
         draw.line([at, TOP, at, bottom], fill=INK if percent == 0 else LINE, width=1)
         draw.text((at, bottom + 8), f"{percent:+d} %", SOFT, font[14], anchor="mt")
@@ -71,7 +129,7 @@ def bias_figure(rows: list[tuple[str, float, float, float]]) -> Image.Image:
         draw.line([across(low), middle, across(high), middle], fill=RANGE, width=5)
         at = across(mean)
         draw.ellipse([at - 5, middle - 5, at + 5, middle + 5], fill=MEAN)
-    return sheet
+    return picture
 
 
 def outlines_figure() -> Image.Image:
@@ -100,10 +158,12 @@ def outlines_figure() -> Image.Image:
 
 
 def main(report: Path, folder: Path) -> None:
-    """Write both figures."""
+    """Write the figures."""
     folder.mkdir(parents=True, exist_ok=True)
+    text = report.read_text()
     figures = {
-        "cord-bias.png": bias_figure(rows_read(report.read_text())),
+        "cord-bias.png": rows_figure(rows_read(text), BIAS),
+        "cord-change.png": rows_figure(change_rows(text), CHANGES),
         "cord-outlines.png": outlines_figure(),
     }
     for name, figure in figures.items():

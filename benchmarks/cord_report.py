@@ -4,8 +4,8 @@ Run from the top of the repository, one section at a time or all of them::
 
     python -m benchmarks.cord_report [bias sagittal coverage rescan masks heads repeats ...]
 
-Each section prints one Markdown table; docs/cord.md holds the last full run. Seeds begin at
-20000 and were not used while developing. Real scans are read from NEURAXIS_DATA.
+Each section prints Markdown tables; docs/cord.md holds the last full run. Drawn cords are in
+`benchmarks.cord_drawn`, with the first seed. Real scans are read from NEURAXIS_DATA.
 """
 
 import os
@@ -13,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,21 +21,19 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from tests.volumetry.phantoms.cord_tube import T1, T2, Contrast, CordTube, tube_image
+from benchmarks.cord_drawn import FIRST_SEED, bias, coverage, measured, rescan, sagittal, turn
 from tests.volumetry.phantoms.labelled_head import T1_MEANS, T2_MEANS, head_draw
-from volumetry.core.cord.engine import CordMeasurement, cord_measure
+from volumetry.core.cord.engine import CordMeasurement
 from volumetry.core.cord.geometry import grid_of, values_to_input_order
 from volumetry.core.cord.levels import landmark_project
 from volumetry.core.cord.painting import mask_paint
-from volumetry.core.cord.paired import align, change_measure
+from volumetry.core.cord.paired import align
+from volumetry.core.errors import NotMeasurable
 from volumetry.core.images import image_load
-from volumetry.core.methods import CordRequest
 from volumetry.core.types import Landmark, LandmarkKind, ScanImage
 from volumetry.engines.cord import NeuraxisCord
 
 DATA = Path(os.environ.get("NEURAXIS_DATA", "../shared/data"))
-FIRST_SEED = 20000
-SHORT = CordTube(length_mm=44.0, field_mm=40.0)
 SCT, GM = DATA / "cord_sct_testing_data", DATA / "cord_gm_challenge"
 TUTORIAL = DATA / "cord_sct_tutorial_data/sub-05"
 FOREST = DATA / "brain_plus_cord_dicom/studyforrest_sub02_T1w_1p33mm.nii.gz"
@@ -65,220 +63,11 @@ MASKED = {
 }
 
 
-def measured(
-    image: ScanImage, hint: tuple[float, float, float] | None = None
-) -> CordMeasurement:
-    return cord_measure(image, request=CordRequest(hint_mm=hint))
-
-
-def middle_area(measurement: CordMeasurement) -> float:
-    """Mean area over the middle 24 mm, where drawn area is known; NaN when not measured."""
-    profile = measurement.profile
-    if profile is None:
-        return float("nan")
-    height = measurement.grid.voxels(profile.sections.centre_mm)[:, 2]
-    middle = (measurement.grid.values.shape[2] - 1) / 2.0
-    near = np.abs(height - middle) * measurement.grid.spacing_mm[2] <= 12.0
-    return float(np.nanmean(profile.area_mm2[near])) if near.any() else float("nan")
-
-
-def bias_cases() -> Iterator[tuple[str, CordTube, dict[str, object]]]:
-    for name, contrast in (("T2", T2), ("T1", T1)):
-        base: dict[str, object] = {"contrast": contrast, "noise": 0.10, "blur_sigma_mm": 0.4}
-        for blur in (0.0, 0.3, 0.6, 1.0):
-            for tilt in (0.0, 15.0, 30.0):
-                yield (
-                    f"{name}, blur {blur} mm, tilt {tilt:.0f}°",
-                    replace(SHORT, tilt_degrees=tilt),
-                    base | {"blur_sigma_mm": blur},
-                )
-        for voxel in (0.8, 1.2):
-            yield f"{name}, voxel {voxel} mm", SHORT, base | {"spacing_mm": (voxel,) * 3}
-        yield f"{name}, curvature 1/100 mm", replace(SHORT, bend_per_mm=0.01), base
-        yield f"{name}, noise 30 %", SHORT, base | {"noise": 0.3}
-        yield f"{name}, bias field ±30 %", SHORT, base | {"bias": 0.3}
-        yield (
-            f"{name}, dorsal fluid 1 mm",
-            replace(SHORT, lost_dorsal_fluid_mm=2.0),
-            base,
-        )
-        yield (
-            f"{name}, thin cord (52 mm²)",
-            replace(SHORT, rl_mm=10.1, ap_mm=6.56),
-            base,
-        )
-    yield (
-        "T2*, axial 0.7 x 0.7 x 2.5 mm, tilt 10°",
-        replace(SHORT, tilt_degrees=10.0),
-        {"contrast": T2, "noise": 0.10, "spacing_mm": (0.7, 0.7, 2.5)},
-    )
-    yield (
-        "T2, axial 0.7 x 0.7 x 5 mm, tilt 10°",
-        replace(SHORT, tilt_degrees=10.0, length_mm=60.0),
-        {"contrast": T2, "noise": 0.10, "spacing_mm": (0.7, 0.7, 5.0)},
-    )
-
-
-def percent_error(tube: CordTube, options: dict[str, object], seed: int) -> float:
-    """Draw, measure the middle 24 mm, compare with the drawn area; NaN when not found."""
-    image = tube_image(tube, subdivision=3, seed=seed, **options)  # type: ignore[arg-type]
-    return 100.0 * (middle_area(measured(image)) / tube.area_mm2 - 1.0)
-
-
-def bias(count: int = 3) -> None:
-    """Error of each drawn cord: every seed has other noise and another place on the voxels."""
-    print("| phantom | mean error % | worst % | n |\n|---|---|---|---|")
-    for case, (name, tube, options) in enumerate(bias_cases()):
-        errors = []
-        for repeat in range(count):
-            seed = FIRST_SEED + 10 * case + repeat
-            phase = tuple(np.random.default_rng(seed).uniform(-0.5, 0.5, 3))
-            errors.append(percent_error(tube, options | {"phase": phase}, seed))
-        worst = errors[int(np.nanargmax(np.abs(errors)))]
-        lost = int(np.isnan(errors).sum())
-        said = f"{count - lost}" + (f" ({lost} not found)" if lost else "")
-        print(f"| {name} | {np.nanmean(errors):+.2f} | {worst:+.2f} | {said} |", flush=True)
-
-
-def sagittal() -> None:
-    """Slices of 3 mm from side to side, at eight places of the slices."""
-    print(
-        "| sagittal 3 x 1 x 1 mm | mean error % | lowest | highest | n |\n|---|---|---|---|---|"
-    )
-    seed = FIRST_SEED + 3000
-    for blur in (0.0, 0.4):
-        for tilt in (0.0, 15.0):
-            errors = []
-            for phase in np.arange(0.0, 1.0, 0.125):
-                seed += 1
-                tube = replace(SHORT, tilt_degrees=tilt, field_mm=48.0)
-                options: dict[str, object] = {
-                    "noise": 0.10,
-                    "blur_sigma_mm": blur,
-                    "spacing_mm": (3.0, 1.0, 1.0),
-                    "phase": (float(phase), 0.0, 0.0),
-                }
-                errors.append(percent_error(tube, options, seed))
-            print(
-                f"| T2, blur {blur} mm, tilt {tilt:.0f}° | {np.nanmean(errors):+.2f} | "
-                f"{np.nanmin(errors):+.2f} | {np.nanmax(errors):+.2f} | "
-                f"{int(np.isfinite(errors).sum())} |",
-                flush=True,
-            )
-
-
-def coverage(count: int = 80) -> None:
-    """Share of 95 % intervals that hold the drawn area, over cords of many kinds."""
-    print("| cords | n | SD of the error % | stated error % | inside ±1.96 SE |")
-    print("|---|---|---|---|---|")
-    rng = np.random.default_rng(FIRST_SEED + 4000)
-    rows: list[tuple[str, float, float]] = []
-    for index in range(count):
-        name, contrast = (("T2", T2), ("T1", T1))[index % 2]
-        voxel, size = float(rng.choice([0.8, 1.0, 1.2])), float(rng.uniform(0.88, 1.06))
-        tube = replace(
-            SHORT,
-            rl_mm=12.6 * size,
-            ap_mm=8.2 * size * float(rng.uniform(0.93, 1.05)),
-            tilt_degrees=float(rng.uniform(0.0, 30.0)),
-            bend_per_mm=float(rng.uniform(-0.004, 0.004)),
-            fluid_mm=float(rng.uniform(2.2, 4.0)),
-        )
-        image = tube_image(
-            tube,
-            contrast=contrast,
-            noise=float(rng.choice([0.05, 0.10, 0.20])),
-            blur_sigma_mm=float(rng.choice([0.0, 0.3, 0.4, 0.6])),
-            spacing_mm=(voxel, voxel, voxel),
-            rotation=turn(rng, 3.0),
-            phase=tuple(rng.uniform(-0.5, 0.5, 3)),
-            subdivision=3,
-            seed=int(rng.integers(1 << 30)),
-        )
-        result = measured(image)
-        if result.measures:
-            mean, error = result.measures[0].value, result.measures[0].standard_error or 0.0
-            share = 100.0 / tube.area_mm2
-            rows.append((name, share * (mean - tube.area_mm2), share * error))
-    for name in ("T2", "T1", "both"):
-        part = np.array([row[1:] for row in rows if name in (row[0], "both")])
-        inside = 100.0 * np.mean(np.abs(part[:, 0]) < 1.96 * part[:, 1])
-        print(
-            f"| {name} | {len(part)} | {part[:, 0].std(ddof=1):.2f} | "
-            f"{part[:, 1].mean():.2f} | {inside:.0f} % |",
-            flush=True,
-        )
-
-
-def turn(rng: np.random.Generator, degrees: float) -> np.ndarray:
-    matrix = np.eye(3)
-    for axis, angle in enumerate(np.radians(rng.uniform(-degrees, degrees, 3))):
-        i, j = (a for a in range(3) if a != axis)
-        step = np.eye(3)
-        step[i, i] = step[j, j] = np.cos(angle)
-        step[i, j], step[j, i] = -np.sin(angle), np.sin(angle)
-        matrix = matrix @ step
-    return matrix
-
-
-def rescanned(share: float, contrast: Contrast, rng: np.random.Generator) -> ScanImage:
-    size = np.sqrt(share)
-    tube = replace(
-        SHORT,
-        rl_mm=12.6 * size,
-        ap_mm=8.2 * size,
-        tilt_degrees=8.0,
-        bend_per_mm=0.002,
-        taper_per_mm=0.002,
-        length_mm=56.0,
-    )
-    return tube_image(
-        tube,
-        contrast=contrast,
-        noise=0.10,
-        blur_sigma_mm=0.4,
-        rotation=turn(rng, 3.0),
-        shift_mm=tuple(rng.uniform(-0.5, 0.5, 3)),
-        subdivision=3,
-        seed=int(rng.integers(1 << 30)),
-    )
-
-
-def rescan(count: int = 12) -> None:
-    print(
-        "| contrast | n | CV % | inside ±1.96 SE | change | paired mean | SD | difference SD |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for name, contrast in (("T2", T2), ("T1", T1)):
-        rng = np.random.default_rng(FIRST_SEED + 500 + len(name))
-        scans = [measured(rescanned(1.0, contrast, rng)) for _ in range(count)]
-        areas = np.array([scan.measures[0].value for scan in scans])
-        errors = np.array([scan.measures[0].standard_error for scan in scans])
-        truth = np.pi * 12.6 * 8.2 / 4.0
-        inside = float(np.mean(np.abs(areas - truth) < 1.96 * errors))
-        cv = 100.0 * areas.std(ddof=1) / areas.mean()
-        for share in (0.99, 0.98):
-            read, plain = [], []
-            for scan in scans:
-                later = measured(rescanned(share, contrast, rng))
-                alignment = align(scan, later)
-                change = change_measure(scan, later, alignment) if alignment else None
-                if change is not None:
-                    read.append(change.percent)
-                    plain.append(change.difference_percent)
-            print(
-                f"| {name} | {len(read)} | {cv:.2f} | {100 * inside:.0f} % | "
-                f"{100 * (share - 1):.0f} % | {np.mean(read):+.2f} | "
-                f"{np.std(read, ddof=1):.2f} | {np.std(plain, ddof=1):.2f} |",
-                flush=True,
-            )
-
-
 def overlap(measurement: CordMeasurement, image: ScanImage, mask: np.ndarray) -> str:
     """Dice and area ratio over the slices that both cover."""
     profile = measurement.profile
     if profile is None:
-        return "0 | refused"
+        return "0 | - | 0"
     painted = mask_paint(measurement.grid, profile.sections, profile.radius_mm)
     truth = grid_of(replace(image, intensities=mask.astype(np.float32))).values
     rows = np.flatnonzero((truth > 0.5).any(axis=(0, 1)))
@@ -291,24 +80,27 @@ def overlap(measurement: CordMeasurement, image: ScanImage, mask: np.ndarray) ->
 
 
 def masks() -> None:
+    """Every shared cord image against its mask, found alone and with one click."""
     print(
-        "| scan | Dice | area against mask | slices | without a click |\n|---|---|---|---|---|"
+        "| scan | without a click | Dice | area against mask | slices | with one click: Dice | "
+        "area | slices |\n|---|---|---|---|---|---|---|---|"
     )
     for name, (path, mask_path) in MASKED.items():
-        if "run 2" in name:
-            continue
         image, mask = image_load(path), nib.load(mask_path).get_fdata()
-        result, found = measured(image), "yes"
-        if result.profile is None:
-            ijk = np.argwhere(mask > 0.5)
-            middle = ijk[np.abs(ijk[:, 2] - np.median(ijk[:, 2])) < 1].mean(axis=0)
-            point = image.affine[:3, :3] @ middle + image.affine[:3, 3]
-            x, y, z = (float(value) for value in point)
-            result, found = measured(image, (x, y, z)), "no: one click"
-        print(f"| {name} | {overlap(result, image, mask)} | {found} |", flush=True)
+        ijk = np.argwhere(mask > 0.5)
+        middle = ijk[np.abs(ijk[:, 2] - np.median(ijk[:, 2])) < 1].mean(axis=0)
+        point = image.affine[:3, :3] @ middle + image.affine[:3, 3]
+        x, y, z = (float(value) for value in point)
+        alone, clicked = measured(image), measured(image, (x, y, z))
+        found = "found" if alone.profile is not None else str(alone.outcome)
+        print(
+            f"| {name} | {found} | {overlap(alone, image, mask)} | "
+            f"{overlap(clicked, image, mask)} |",
+            flush=True,
+        )
 
 
-def heads(count: int = 3) -> None:
+def heads(count: int = 2) -> None:
     """Heads drawn from label maps, T1 (several poses) and T2: Dice, area, junction, time."""
     print("| head | Dice | area against label | slices | junction mm in the map (x, y, z) |")
     print("|---|---|---|---|---|")
@@ -353,6 +145,10 @@ def finding() -> None:
     path = DATA / "label_maps/training_seg_13.nii.gz"
     head = head_draw(path, means=T1_MEANS, seed=FIRST_SEED + 13)
     row("T1 head 13, cropped below the brainstem", below_cropped(head.image, path))
+    try:
+        row("fmri, 4-D", image_load(SCT / "fmri/fmri.nii.gz"))
+    except NotMeasurable as error:
+        print(f"| fmri, 4-D | refused | - | - | {error} |", flush=True)
     for name, (path, _) in MASKED.items():
         row(name, image_load(path))
     row("studyforrest", image_load(FOREST))

@@ -12,9 +12,21 @@ import pytest
 from tests.volumetry.phantoms.cord_tube import T1, T2, CordTube, tube_image
 from volumetry.core.cord.contour import ANGLES, THETA, diameters, outline_area
 from volumetry.core.cord.engine import cord_measure
+from volumetry.core.cord.geometry import grid_of
 from volumetry.core.cord.levels import window_mean
+from volumetry.core.cord.profile import CONFIDENCE_LIMIT
+from volumetry.core.cord.quality import cord_quality
+from volumetry.core.cord.tracing import refined
 from volumetry.core.methods import CordRequest
-from volumetry.core.types import Landmark, LandmarkKind, Outcome, Quantity, ScanImage, Structure
+from volumetry.core.types import (
+    Landmark,
+    LandmarkKind,
+    Outcome,
+    Quantity,
+    ScanImage,
+    Structure,
+    Verdict,
+)
 
 SHORT = CordTube(length_mm=44.0, field_mm=40.0)
 
@@ -41,6 +53,30 @@ def test_blur_of_the_scanner_does_not_shrink_the_cord():
         for blur in (0.3, 0.6)
     )
     assert soft == pytest.approx(sharp, rel=0.02)
+
+
+def test_thin_fluid_behind_the_cord_is_allowed_for_and_said():
+    tube = replace(SHORT, lost_dorsal_fluid_mm=2.0)
+    drawn = measured(tube_image(tube, blur_sigma_mm=0.4, noise=0.1, seed=80))
+    even = measured(tube_image(SHORT, blur_sigma_mm=0.4, noise=0.1, seed=80))
+    assert segment_area(drawn) == pytest.approx(tube.area_mm2, rel=0.02)
+    checks = [
+        {c.name: c for c in cord_quality(one)}["thin_fluid_share"] for one in (drawn, even)
+    ]
+    assert [check.verdict for check in checks] == [Verdict.WARN, Verdict.PASS]
+    errors = [one.measures[0].standard_error for one in (drawn, even)]
+    assert errors[0] > 2.0 * errors[1]
+
+
+def test_a_section_whose_outline_holds_fluid_loses_its_confidence():
+    image = tube_image(SHORT, noise=0.05, blur_sigma_mm=0.3, seed=81)
+    traced = measured(image).traced
+    leaked = np.array(traced.outline_mm)
+    behind = np.sin(THETA) < -0.3
+    leaked[10:14, behind] += 2.6
+    again = refined(grid_of(image), replace(traced, outline_mm=leaked))
+    assert (again.confidence[11:13] < CONFIDENCE_LIMIT).all()
+    assert (again.confidence[20:30] > CONFIDENCE_LIMIT).all()
 
 
 def test_diameters_are_those_of_the_drawn_ellipse():

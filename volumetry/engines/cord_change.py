@@ -15,7 +15,7 @@ from volumetry.core.cord.paired import (
 )
 from volumetry.core.cord.quality import cord_quality
 from volumetry.core.cord.showing import review_picture, sagittal_view
-from volumetry.core.methods import Availability, CordRequest
+from volumetry.core.methods import NOTHING_SAID, Availability, CordRequest, PairRequest
 from volumetry.core.pictures import mosaic, picture_save
 from volumetry.core.types import (
     Outcome,
@@ -39,7 +39,7 @@ class NeuraxisCordChange:
     """Change of the cervical cord between two scans, percent of the first; loss is negative."""
 
     name = "neuraxis-cord-change"
-    version = "1.2.0"
+    version = "1.3.0"
     description = (
         f"Change of cord area between two visits (Neuraxis cord change {version}): both cords "
         "traced and straightened, aligned along the cord, boundary shift integral around one "
@@ -56,7 +56,7 @@ class NeuraxisCordChange:
         after: ScanImage,
         *,
         workdir: Path,
-        requests: tuple[CordRequest, CordRequest] = (CordRequest(), CordRequest()),
+        requests: PairRequest = NOTHING_SAID,
     ) -> VolumetryResult:
         """Measure the change of ``cord_segment`` over the stretch that both visits show.
 
@@ -96,7 +96,7 @@ class NeuraxisCordChange:
         before: ScanImage,
         after: ScanImage,
         change: PairedChange | None,
-        requests: tuple[CordRequest, CordRequest],
+        requests: PairRequest,
     ) -> Provenance:
         parameters: dict[str, object] = {"sign": "negative is loss"}
         for name, request in zip(("baseline", "followup"), requests, strict=True):

@@ -36,18 +36,16 @@ class Rays:
 
 def rays_sample(sampler: Sampler, sections: Sections, *, polarity: int) -> Rays:
     """Sample the scan along the rays of every section, once."""
-    x = (np.cos(THETA)[:, None] * RADII_MM)[None]
-    y = (np.sin(THETA)[:, None] * RADII_MM)[None]
-    shape = (len(sections), ANGLES, len(RADII_MM))
-    points = sections.points(np.broadcast_to(x, shape), np.broadcast_to(y, shape))
-    values = sampler(points)
-    missing = np.isnan(values)
+    values, missing = sampler.on_sections(
+        sections, np.cos(THETA)[:, None] * RADII_MM, np.sin(THETA)[:, None] * RADII_MM
+    )
     is_inside = np.asarray(~missing[:, :, RADII_MM <= 9.0].any(axis=-1))
     if missing.any():
         last = np.where(missing, 0, np.arange(len(RADII_MM)))
         last = np.maximum.accumulate(last, axis=-1)
+        inner = np.take_along_axis(missing, last, axis=-1)
         values = np.take_along_axis(values, last, axis=-1)
-        values = np.nan_to_num(values, nan=float(np.nanmean(values)))
+        values[inner] = float(values[~inner].mean()) if not inner.all() else 0.0
     return Rays(polarity * values, is_inside)
 
 

@@ -17,7 +17,7 @@ from volumetry.core.cord.contour import ANGLES, RADII_MM, THETA, harmonics_keep
 from volumetry.core.cord.edge import curvature
 from volumetry.core.cord.geometry import Array, Grid, Sections
 from volumetry.core.cord.painting import locate
-from volumetry.core.cord.rim import SIGMA, WIDTH, A, B, C, expected_sigma
+from volumetry.core.cord.rim import BACK, SIGMA, WIDTH, A, B, expected_sigma
 
 SUB_MM = 0.5
 """Voxels are divided into boxes of about this size; the rest of the box is put into sigma."""
@@ -73,14 +73,16 @@ class Canvas:
         rows = np.clip(np.rint(self.row).astype(np.intp), 0, len(radius_mm) - 1)
         columns = np.rint(self.column).astype(np.intp) % ANGLES
         flat = rows * ANGLES + columns
-        cosine, bend, inside, fluid, beyond, width, inverse = (
+        cosine, bend, inside, fluid, back, width, inverse = (
             field.ravel()[flat] for field in fields
         )
         depth = (self.radius_mm - surface) * cosine
         near = ndtr((depth + bend) * inverse)
         far = ndtr((depth - width) * inverse)
-        drawn = inside + (fluid - inside) * near + (beyond - fluid) * far
-        block = np.full(self.shape, float(np.mean(ring[..., C])), dtype=np.float32)
+        drawn = inside + (fluid - inside) * near + back * far
+        block = np.full(
+            self.shape, float(np.mean(ring[..., B] + ring[..., BACK])), dtype=np.float32
+        )
         block[self.at] = drawn.mean(axis=1)
         spline = ndimage.spline_filter(block, order=3, output=np.float32, mode="mirror")
         return ndimage.map_coordinates(
@@ -154,7 +156,7 @@ def _fields(radius: Array, ring: Array, sigma: Array) -> tuple[Array, ...]:
     slope = np.fft.irfft(1j * np.arange(spectrum.shape[1]) * spectrum, n=ANGLES, axis=1)
     cosine = radius / np.hypot(radius, slope)
     bend = 0.5 * np.clip(curvature(radius), 0.0, 0.6) * sigma**2
-    fields = (cosine, bend, ring[..., A], ring[..., B], ring[..., C], ring[..., WIDTH])
+    fields = (cosine, bend, ring[..., A], ring[..., B], ring[..., BACK], ring[..., WIDTH])
     return tuple(f.astype(np.float32) for f in (*fields, 1.0 / sigma))
 
 

@@ -104,7 +104,9 @@ def cord_measure(image: ScanImage, *, request: CordRequest) -> CordMeasurement:
         located,
         traced,
         profile,
-        measures=_segment_measures(profile, common_share(grid, traced.blur_mm)),
+        measures=_segment_measures(
+            profile, common_share(grid, traced.blur_mm, traced.thin_fluid)
+        ),
     )
     return _with_level(measurement, request)
 
@@ -140,7 +142,9 @@ def _mask_measured(
         None,
         traced,
         profile,
-        measures=_segment_measures(profile, common_share(grid, traced.blur_mm)),
+        measures=_segment_measures(
+            profile, common_share(grid, traced.blur_mm, traced.thin_fluid)
+        ),
         notes=notes,
         given_mask=mask,
     )
@@ -246,7 +250,8 @@ def _with_window(measurement: CordMeasurement, level: Level) -> CordMeasurement:
     assert measurement.profile is not None
     assert measurement.traced is not None
     profile, kind = measurement.profile, level.landmark.kind
-    share = common_share(measurement.grid, measurement.traced.blur_mm)
+    traced = measurement.traced
+    share = common_share(measurement.grid, traced.blur_mm, traced.thin_fluid)
     if not level.projection.is_plausible(kind, profile.sections):
         return replace(
             measurement,

@@ -83,7 +83,7 @@ def values_to_input_order(values: NDArray[np.float32], image: ScanImage) -> NDAr
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Cubic-spline samples of the original scan at world points: one interpolation only."""
+    """Cubic-spline samples of the original scan on sections: one interpolation only."""
 
     coefficients: NDArray[np.float32]
     offset_voxels: Array
@@ -93,20 +93,50 @@ class Sampler:
 
     def __call__(self, points_mm: Array) -> Array:
         """Sample at world points of shape (..., 3); outside the scan NaN is returned."""
-        voxels = np.moveaxis(points_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3], -1, 0)
-        limits = np.asarray(self.shape).reshape((3,) + (1,) * (voxels.ndim - 1))
-        outside = np.any((voxels < -0.5) | (voxels > limits - 0.5), axis=0)
-        local = voxels - self.offset_voxels.reshape(limits.shape)
-        sampled = ndimage.map_coordinates(
+        voxels = points_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3]
+        sampled, outside = self._sampled(np.moveaxis(voxels, -1, 0))
+        sampled[outside] = np.nan
+        return sampled
+
+    def on_sections(
+        self, sections: "Sections", x_mm: Array, y_mm: Array
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Sample every section at the same in-plane offsets, both of shape (...).
+
+        Voxel coordinates are built from each section's centre and axes in voxels: points in
+        world millimetres would be three times as much to compute.
+
+        Returns
+        -------
+        tuple of array
+            Values and whether they lie outside the scan, both of shape (sections, ...).
+        """
+        turn = self.inverse[:3, :3].T
+        centre = sections.centre_mm @ turn + self.inverse[:3, 3]
+        right, front = sections.x_axis @ turn, sections.y_axis @ turn
+        tail = (1,) * x_mm.ndim
+        voxels = np.empty((3, len(sections), *x_mm.shape))
+        for axis in range(3):
+            start, dx, dy = (
+                part[:, axis].reshape(-1, *tail) for part in (centre, right, front)
+            )
+            np.add(start + dx * x_mm, dy * y_mm, out=voxels[axis])
+        return self._sampled(voxels)
+
+    def _sampled(self, voxels: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Sample at voxel indices of shape (3, ...)."""
+        outside = np.zeros(voxels.shape[1:], dtype=np.bool_)
+        for along, count in zip(voxels, self.shape, strict=True):
+            outside |= (along < -0.5) | (along > count - 0.5)
+        values = ndimage.map_coordinates(
             self.coefficients,
-            local,
+            voxels - self.offset_voxels.reshape((3,) + (1,) * outside.ndim),
             order=self.order,
             mode="mirror",
             prefilter=False,
             output=np.float64,
         )
-        sampled[outside] = np.nan
-        return np.asarray(sampled)
+        return np.asarray(values), outside
 
 
 def sampler_around(

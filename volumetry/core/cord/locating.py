@@ -1,6 +1,6 @@
 """Decide which proposed tube is the cord, or say in words that none can be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ NO_CORD_LIMIT = -4.0
 """Below this nothing in the scan resembles a cord."""
 HINTED_EVIDENCE_LIMIT = -8.0
 HINT_REACH_MM = 9.0
+ON_CORD_MM = 5.0
+"""A click this near to the centreline lies on the cord that was found."""
 KEPT_BELOW_MM = 25.0
 KEPT_ABOVE_MM = 40.0
 
@@ -95,8 +97,23 @@ def polarities_of(contrast: Contrast) -> tuple[int, ...]:
 def cord_locate(
     grid: Grid, *, contrast: Contrast, hint_mm: tuple[float, float, float] | None
 ) -> Located:
-    """Find the cord; with a hint only tubes that pass near it count."""
-    hint = None if hint_mm is None else np.asarray(hint_mm, dtype=float)
+    """Find the cord; with a hint only tubes that pass near it count.
+
+    What is found without the hint stays as it is when the hint lies on it: a click on a cord
+    that was found anyway changes no number.
+    """
+    alone = _located(grid, contrast, None)
+    if hint_mm is None:
+        return alone
+    hint = np.asarray(hint_mm, dtype=float)
+    if alone.is_trusted and alone.traced is not None:
+        gaps = np.linalg.norm(alone.traced.sections.centre_mm - hint, axis=1)
+        if gaps.min() <= max(ON_CORD_MM, 0.6 * float(grid.spacing_mm[2])):
+            return replace(alone, is_hinted=True)
+    return _located(grid, contrast, hint)
+
+
+def _located(grid: Grid, contrast: Contrast, hint: Array | None) -> Located:
     candidates = candidates_find(
         grid, polarities=polarities_of(contrast), hint_mm=hint, per_polarity=4
     )

@@ -24,14 +24,16 @@ def mask_paint(
     voxels = grid.voxels(sections.centre_mm)
     margin = reach / grid.spacing_mm
     shape: Array = np.asarray(mask.shape, dtype=np.float64)
-    low = np.clip(np.floor(voxels.min(0) - margin), 0, shape).astype(int)
-    high = np.clip(np.ceil(voxels.max(0) + margin) + 1, 0, shape).astype(int)
     divide = [subdivision, subdivision, 1 if grid.is_thick_axial else 2]
     if grid.slice_axis == 0:
         divide[0] = 2 * subdivision
     offsets = [((np.arange(n) + 0.5) / n - 0.5) for n in divide]
     sub_mm = float(min(grid.spacing_mm[0] / divide[0], grid.spacing_mm[1] / divide[1]))
-    for k in range(low[2], high[2]):
+    first, last = voxels[:, 2].min() - margin[2], voxels[:, 2].max() + margin[2]
+    for k in range(max(0, int(np.floor(first))), int(min(shape[2], np.ceil(last) + 1))):
+        near = voxels[np.abs(voxels[:, 2] - k) <= margin[2] + 1.0]
+        low = np.clip(np.floor(near.min(0) - margin), 0, shape).astype(int)
+        high = np.clip(np.ceil(near.max(0) + margin) + 1, 0, shape).astype(int)
         i, j = np.meshgrid(
             (np.arange(low[0], high[0])[:, None] + offsets[0]).ravel(),
             (np.arange(low[1], high[1])[:, None] + offsets[1]).ravel(),

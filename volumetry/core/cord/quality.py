@@ -17,6 +17,8 @@ MAX_SCATTER_PERCENT = (4.0, 8.0)
 """Area against its own smooth course: warn, fail. Cords change slowly along their length; a
 contour that leaks to the dura jumps."""
 CLEAR_NOTCH_MM = 2.0
+EVEN_FLUID = 0.15
+"""Share of the rim with thin fluid beside it that is usual."""
 SIDE_BIAS_WORDS = "between 4 % low and 1 % high"
 """Drawn cords of 3 x 1 x 1 mm, all slice phases (docs/cord.md)."""
 
@@ -139,8 +141,9 @@ def _profile_checks(measurement: CordMeasurement) -> list[QualityCheck]:
             left_out,
             round(0.1 * len(profile.sections)),
             Verdict.PASS if left_out <= 0.1 * len(profile.sections) else Verdict.WARN,
-            f"{left_out} of {len(profile.sections)} cross-sections have no visible edge and "
-            f"were left out; {length:.0f} mm of cord are visible.",
+            f"{left_out} of {len(profile.sections)} cross-sections have no visible edge all "
+            "round, or an outline that holds more than cord, and were left out; "
+            f"{length:.0f} mm of cord are visible.",
         ),
         QualityCheck(
             "cord_angle_degrees",
@@ -151,6 +154,7 @@ def _profile_checks(measurement: CordMeasurement) -> list[QualityCheck]:
         ),
         _scatter_check(profile),
         *_blur_checks(measurement),
+        *_thin_fluid_checks(measurement),
     ]
 
 
@@ -171,6 +175,29 @@ def _blur_checks(measurement: CordMeasurement) -> list[QualityCheck]:
             CLEAR_BLUR_MM,
             Verdict.PASS if blur <= CLEAR_BLUR_MM else Verdict.WARN,
             f"Blur beyond the voxels is {blur:.2f} mm (standard deviation): {words}.",
+        )
+    ]
+
+
+def _thin_fluid_checks(measurement: CordMeasurement) -> list[QualityCheck]:
+    traced = measurement.traced
+    if traced is None or traced.blur_mm is None:
+        return []
+    share = traced.thin_fluid
+    words = (
+        "the ring of fluid is even"
+        if share <= EVEN_FLUID
+        else "where it is that thin its level is not reached, so the area can be read up to "
+        "2 % low and its standard error is widened"
+    )
+    return [
+        QualityCheck(
+            "thin_fluid_share",
+            round(share, 2),
+            EVEN_FLUID,
+            Verdict.PASS if share <= EVEN_FLUID else Verdict.WARN,
+            f"Beside {100 * share:.0f} % of the cord's edge the fluid is much thinner than "
+            f"elsewhere: {words}.",
         )
     ]
 

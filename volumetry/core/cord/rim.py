@@ -4,10 +4,15 @@ The crossing is exact only when both levels are. The fluid's is not: noise exagg
 extreme, and blur of a narrow ring fills it up. So rays are averaged along the crossing and a
 blurred ring is fitted to the mean profile:
 
-    p(u) = a + (b - a) Phi((u - e) / sigma) + (c - b) Phi((u - e - w) / sigma)
+    p(u) = a + (b - a) Phi((u - e) / sigma) + r Phi((u - e - w) / sigma)
 
-with u the distance from the crossing, e the true edge, a, b, c the levels of cord, fluid and
-what lies beyond it, w the width of the fluid and sigma the point spread across the edge.
+with u the distance from the crossing, e the true edge, a and b the levels of cord and fluid,
+r >= 0 how far intensity comes back beyond the fluid, w the width of the fluid and sigma the
+point spread across the edge.
+
+Level and width of a thin ring hang together: half the width with twice the depth looks the
+same. The fluid is one and the same around the cord, though; so its level is first fitted in
+every sector, and then all sectors are fitted again with the level that they share.
 """
 
 from dataclasses import dataclass
@@ -25,14 +30,23 @@ GROUPS = 8
 BLOCK_MM = 30.0
 """... and over about this length along it."""
 NEAR_MM, FAR_MM, STEP_MM = -2.4, 4.2, 0.15
-SIGMA_SPREAD = 0.25
-"""Trust in the voxel's own point spread against the fitted one, mm."""
 MAX_OFFSET_MM = 1.0
 MIN_RAYS = 40
 ROUNDS = 25
-A, B, C, WIDTH, SIGMA, OFFSET = range(6)
-LOWEST = np.array([0.7, -1.5, -2.0, 0.5, 0.2, -MAX_OFFSET_MM])
-HIGHEST = np.array([1.3, 0.3, 3.0, 6.0, 2.0, MAX_OFFSET_MM])
+A, B, BACK, WIDTH, SIGMA, OFFSET = range(6)
+LOWEST = np.array([0.7, -3.0, 0.0, 0.3, 0.2, -MAX_OFFSET_MM])
+HIGHEST = np.array([1.3, 0.3, 4.0, 6.0, 2.0, MAX_OFFSET_MM])
+NOISE = 0.02
+"""Usual error of a mean profile, share of the contrast: the scale of the priors."""
+WIDTH_MM, WIDTH_SPREAD_MM = 2.5, 2.0
+OFFSET_SPREAD_MM = 0.12
+"""Trust in usual values: weak, for a sector in which little is seen."""
+LEVEL_SPREAD = (0.3, 0.1)
+"""How far the fluid's level may lie from nought, and then from the level around the cord."""
+SIGMA_SPREAD_MM = (0.042, 0.025)
+"""Trust in the voxel's own point spread, and then in what the sectors add to it together."""
+WIDE_MM = 2.0
+"""Where the fluid is wider than this its level is seen."""
 U = np.arange(NEAR_MM, FAR_MM + 1e-9, STEP_MM)
 # The rim counts most; deep in the cord and far beyond it other things begin.
 WEIGHT = np.where(U < -1.2, 0.5, np.where(U < 2.0, 1.0, 0.4))
@@ -45,8 +59,8 @@ class Rim:
     Attributes
     ----------
     parameters : array, shape (blocks, GROUPS, 6)
-        Levels a, b, c relative to cord (1) and fluid (0); width, point spread and edge minus
-        crossing in mm.
+        Levels a, b and the return r relative to cord (1) and fluid (0); width, point spread
+        and edge minus crossing in mm.
     is_fitted : array, shape (blocks, GROUPS)
         False where too little was seen: there the parameters are the expected ones.
     middles : array, shape (blocks,)
@@ -81,6 +95,7 @@ def rim_fit(
     crossing_mm: Array,
     good: NDArray[np.bool_],
     expected_sigma_mm: Array,
+    edge: Edge,
     *,
     step_mm: float,
 ) -> Rim:
@@ -96,6 +111,8 @@ def rim_fit(
         Which rays count.
     expected_sigma_mm : array, shape (sections, angles)
         Point spread that the voxel implies.
+    edge : Edge
+        Levels that the fractions are relative to.
     step_mm : float
         Distance of the sections.
     """
@@ -116,13 +133,42 @@ def rim_fit(
             if enough.sum() >= 20 and enough[U <= 1.5].all():
                 means[block, group, enough] = np.nanmean(part[:, enough], axis=0)
             sigma[block, group] = expected_sigma_mm[rows][:, columns].mean()
-    parameters, is_fitted = _rings_fit(means.reshape(-1, len(U)), sigma.ravel())
+    flat = means.reshape(-1, len(U))
+    alone, is_fitted = _rings_fit(
+        flat, np.zeros(len(flat)), sigma.ravel(), LEVEL_SPREAD[0], SIGMA_SPREAD_MM[0]
+    )
+    alone = alone.reshape(blocks, GROUPS, 6)
+    middles = 0.5 * (bounds[1:] + bounds[:-1] - 1.0)
+    level = _shared_level(alone, middles, edge)
+    added = np.median(alone[..., SIGMA] ** 2 - sigma**2, axis=1, keepdims=True)
+    shared = np.sqrt(np.maximum(sigma**2 + added, LOWEST[SIGMA] ** 2))
+    parameters, _ = _rings_fit(
+        flat, level.ravel(), shared.ravel(), LEVEL_SPREAD[1], SIGMA_SPREAD_MM[1]
+    )
     return Rim(
         parameters.reshape(blocks, GROUPS, 6),
         is_fitted.reshape(blocks, GROUPS),
-        0.5 * (bounds[1:] + bounds[:-1] - 1.0),
+        middles,
         count,
     )
+
+
+def _shared_level(parameters: Array, middles: Array, edge: Edge) -> Array:
+    """Level of the fluid around the cord, relative to every sector's own; (blocks, GROUPS).
+
+    The median of the sectors, in which wide fluid counts more.
+    """
+    group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
+    rows = np.rint(middles).astype(int)
+    outside = edge.outside[rows][:, group]
+    step = np.maximum(edge.inside[rows][:, group] - outside, 1e-9)
+    absolute = outside + parameters[..., B] * step
+    weight = np.clip(parameters[..., WIDTH] / WIDE_MM, 0.05, 1.0) ** 4
+    order = np.argsort(absolute, axis=1)
+    sums = np.cumsum(np.take_along_axis(weight, order, 1), axis=1)
+    at = (sums >= 0.5 * sums[:, -1:]).argmax(axis=1)[:, None]
+    shared = np.take_along_axis(np.take_along_axis(absolute, order, 1), at, 1)
+    return np.asarray((shared - outside) / step)
 
 
 def fraction_of(rays: Rays, edge: Edge) -> Array:
@@ -159,15 +205,17 @@ def _along_crossing(fraction: Array, radius: Array, good: NDArray[np.bool_]) -> 
     return np.asarray(np.where(inside & good[..., None], profile, np.nan))
 
 
-def _rings_fit(means: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _rings_fit(
+    means: Array, level: Array, sigma: Array, level_spread: float, sigma_spread: float
+) -> tuple[Array, NDArray[np.bool_]]:
     """Fit all mean profiles at once by damped least squares (Levenberg and Marquardt).
 
     Parameters
     ----------
     means : array, shape (n, distances)
         NaN where unknown; a profile without any known value is not fitted.
-    sigma : array, shape (n,)
-        Expected point spread, mm: a weak prior, like one for no offset and a fluid of level 0.
+    level, sigma : arrays, shape (n,)
+        Expected level of the fluid and point spread (mm), with their spreads.
     """
     known = np.isfinite(means)
     is_fitted = np.asarray(known.any(axis=1))
@@ -176,12 +224,14 @@ def _rings_fit(means: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:
     last = len(U) - 1 - np.argmax(known[:, ::-1], axis=1)
     end = np.take_along_axis(data, last[:, None], axis=1)[:, 0]
     one = np.ones(len(means))
-    start = np.stack([one, 0 * one, end, 2.5 * one, sigma, 0 * one], axis=1)
-    p = np.clip(start, LOWEST + 1e-6, HIGHEST - 1e-6)
+    centre = np.stack([0 * one, level, 0 * one, WIDTH_MM * one, sigma, 0 * one], axis=1)
     prior = np.zeros(6)
-    prior[[B, SIGMA, OFFSET]] = 0.02 / 0.3, 0.12 / SIGMA_SPREAD, 0.05 / 0.3
-    centre = np.zeros_like(p)
-    centre[:, SIGMA] = sigma
+    prior[[B, WIDTH, SIGMA, OFFSET]] = NOISE / np.array(
+        [level_spread, WIDTH_SPREAD_MM, sigma_spread, OFFSET_SPREAD_MM]
+    )
+    back = np.maximum(0.1, end - level)
+    start = np.stack([one, level, back, WIDTH_MM * one, sigma, 0 * one], axis=1)
+    p = np.clip(start, LOWEST + 1e-6, HIGHEST - 1e-6)
     damping = np.full(len(means), 1e-3)
     ring, slope = _ring(p)
     cost = _cost(ring, data, weight, p, prior, centre)
@@ -201,28 +251,26 @@ def _rings_fit(means: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:
         ring = np.where(better[:, None], tried_ring, ring)
         slope = np.where(better[:, None, None], tried_slope, slope)
         damping = np.clip(np.where(better, damping * 0.3, damping * 5.0), 1e-6, 1e6)
-    expected = np.clip(
-        np.stack([one, 0 * one, one, 3 * one, sigma, 0 * one], 1), LOWEST, HIGHEST
-    )
+    expected = np.clip(np.stack([one, level, one, 3 * one, sigma, 0 * one], 1), LOWEST, HIGHEST)
     return np.where(is_fitted[:, None], p, expected), is_fitted
 
 
 def _ring(p: Array) -> tuple[Array, Array]:
     """Return the blurred ring at U and its derivatives, shapes (n, u) and (n, u, 6)."""
-    a, b, c, width, sigma, offset = (column[:, None] for column in p.T)
+    a, b, back, width, sigma, offset = (column[:, None] for column in p.T)
     near, far = (U - offset) / sigma, (U - offset - width) / sigma
     first, second = ndtr(near), ndtr(far)
     peak = 1.0 / np.sqrt(2.0 * np.pi) / sigma
-    rise = (b - a) * peak * np.exp(-0.5 * near**2)
-    back = (c - b) * peak * np.exp(-0.5 * far**2)
-    ring = a + (b - a) * first + (c - b) * second
+    fall = (b - a) * peak * np.exp(-0.5 * near**2)
+    rise = back * peak * np.exp(-0.5 * far**2)
+    ring = a + (b - a) * first + back * second
     slopes = [
         1.0 - first,
-        first - second,
+        first,
         second,
-        -back,
-        -rise * near - back * far,
-        -rise - back,
+        -rise,
+        -fall * near - rise * far,
+        -fall - rise,
     ]
     return ring, np.stack(slopes, axis=-1)
 

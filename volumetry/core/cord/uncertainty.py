@@ -27,6 +27,9 @@ CLEAR_BLUR_MM = 0.65
 BLUR_SHARE_PER_MM = 0.09
 SPREAD_SHARE_PER_MM2 = 0.006
 """Growth of the shared error with the variance of the point spread."""
+THIN_FLUID_SHARE = 0.025
+"""Growth with the share of the rim beside which the fluid is much thinner than elsewhere: its
+level is not reached there."""
 CORRELATION_MM = 4.0
 """Length over which neighbouring sections share their noise: 3 mm smoothing of the edge."""
 
@@ -36,13 +39,15 @@ def is_thick_sideways(grid: Grid) -> bool:
     return grid.slice_axis in (0, 1) and bool(grid.spacing_mm.max() >= THICK_SLICE_MM - 1.0)
 
 
-def common_share(grid: Grid, blur_mm: float | None) -> float:
+def common_share(grid: Grid, blur_mm: float | None, thin_fluid: float = 0.0) -> float:
     """Error that all sections share, as a share of the area.
 
     Parameters
     ----------
     blur_mm : float or None
         Blur fitted to the scan; None for a given mask.
+    thin_fluid : float
+        Share of the rim beside which the fluid is thin.
     """
     share = GIVEN_SHARE
     if blur_mm is not None:
@@ -52,6 +57,7 @@ def common_share(grid: Grid, blur_mm: float | None) -> float:
         share = SLICE_PLANE_SHARE
     elif is_thick_sideways(grid):
         share = SIDE_SHARE
+    share = float(np.hypot(share, THIN_FLUID_SHARE * thin_fluid))
     return share + BLUR_SHARE_PER_MM * max(0.0, (blur_mm or 0.0) - CLEAR_BLUR_MM)
 
 
