@@ -10,9 +10,10 @@ from tests.volumetry.phantoms.callosum import callosum_drawn
 from tests.volumetry.phantoms.heads import THALAMUS, LabelledHead, head_draw, truth_of
 from volumetry.core.brain.midplane import midplane_find
 from volumetry.core.brain.outlines import CALLOSUM_MM, polygon_distance, thalamus_distance
+from volumetry.core.brain.regional import regional_changes
 from volumetry.core.brain.segmentation import brain_segment
 from volumetry.core.brain.shape import evidence, membership, transport
-from volumetry.core.types import EXPERIMENTAL
+from volumetry.core.types import EXPERIMENTAL, Structure
 
 
 @pytest.fixture
@@ -107,6 +108,54 @@ def test_the_midplane_is_found_where_the_symmetry_is(tilt, shift, rng):
     wanted = turn.T @ [1.0, 0.0, 0.0]
     assert plane.normal @ wanted == pytest.approx(1.0, abs=2e-4)
     assert (plane.point_mm - middle) @ wanted == pytest.approx(0.0, abs=0.3)
+
+
+def two_visits(grow: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grey ball in white matter, ``grow`` times as wide at the second visit."""
+    grid = np.indices((70, 80, 70)) - np.array([34.5, 39.5, 34.5])[:, None, None, None]
+    radius = np.sqrt((grid**2).sum(axis=0))
+
+    def ball(size: float) -> np.ndarray:
+        return (1.0 - 0.4 * expit((size - radius) / 0.6)).astype(np.float32)
+
+    return ball(15.0), ball(15.0 * grow), (radius < 15).astype(np.float32)
+
+
+@pytest.mark.parametrize("grow", [1.0, 1.02, 0.97])
+def test_the_deformation_tells_how_much_a_structure_grew_in_both_directions(grow):
+    before, after, inside = two_visits(grow)
+    (found,) = regional_changes(
+        before, after, regions={Structure.THALAMUS: inside}, normal=None
+    )
+    true = 100 * (grow**3 - 1)
+    # demons smooth over 3 mm: a fifth of the change may be lost
+    assert found.percent == pytest.approx(true, abs=0.2 * abs(true) + 0.05)
+    assert found.forward == pytest.approx(found.backward, abs=0.2 * abs(true) + 0.05)
+
+
+def test_swapping_the_visits_turns_a_regional_change_round():
+    before, after, inside = two_visits(1.03)
+    regions = {Structure.THALAMUS: inside}
+    (one,) = regional_changes(before, after, regions=regions, normal=None)
+    (other,) = regional_changes(after, before, regions=regions, normal=None)
+    assert (1 + one.forward / 100) * (1 + other.backward / 100) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_callosum_that_only_stretches_sideways_keeps_its_area():
+    grid = np.indices((70, 80, 70)) - np.array([34.5, 39.5, 34.5])[:, None, None, None]
+
+    def ellipsoid(across: float) -> np.ndarray:
+        radius = np.sqrt((grid[0] / across) ** 2 + grid[1] ** 2 + grid[2] ** 2)
+        return (1.0 - 0.4 * expit((15.0 - radius) / 0.6)).astype(np.float32)
+
+    inside = (np.sqrt((grid**2).sum(axis=0)) < 14).astype(np.float32)
+    regions = {Structure.CORPUS_CALLOSUM: inside, Structure.THALAMUS: inside}
+    changes = regional_changes(
+        ellipsoid(1.0), ellipsoid(1.05), regions=regions, normal=np.array([1.0, 0.0, 0.0])
+    )
+    area, volume = (change.percent for change in changes)
+    assert volume > 3.0
+    assert abs(area) < 0.25 * volume
 
 
 def test_analyses_leave_experimental_structures_out_unless_they_are_named():

@@ -94,7 +94,8 @@ def pair_of(radius_before: float, radius_after: float) -> HalfwayPair:
     for radius in (radius_before, radius_after):
         part = ball(64, radius)
         values = (28 + 47 * ndimage.gaussian_filter(part, 0.6)).astype(np.float32)
-        visits.append(HalfwayVisit(values, part, part * 0, np.ones_like(part)))
+        none = part * 0
+        visits.append(HalfwayVisit(values, part, none, none, none, np.ones_like(part)))
     return HalfwayPair(visits[0], visits[1], fluid=(28.0, 28.0), grey=(75.0, 75.0))
 
 

@@ -14,6 +14,7 @@ from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
 from volumetry.core.errors import NotMeasurable, VolumetryError
 from volumetry.core.methods import NOTHING_SAID, Availability, PairRequest
 from volumetry.core.types import (
+    EXPERIMENTAL,
     Outcome,
     Provenance,
     QualityCheck,
@@ -29,6 +30,8 @@ from volumetry.core.types import (
 STANDARD_ERROR_PERCENT = 0.28
 """Standard error of a percent change until a site has its own repeats: short-term SD of SIENA,
 doi 10.1007/s00415-018-8825-8; synthetic repeats of this engine are smaller (docs/brain.md)."""
+REGION_ERROR_PERCENT = 2.0
+"""Of thalamus and callosum by the deformation: a cautious guess (docs/brain.md)."""
 VENTRICLES_ERROR_PERCENT = 1.0
 """Of the lateral ventricles, until a site has its own repeats: several times the scatter on
 drawn heads (docs/brain.md), as for the brain."""
@@ -39,12 +42,14 @@ class NeuraxisChange:
     """Percent change of the brain between two T1 scans of one person."""
 
     name = "neuraxis-change"
-    version = "0.2.0"
+    version = "0.3.0"
     description = (
         "Neuraxis brain change: both visits segmented, aligned rigidly in both directions, "
         "sampled once in a half-way space; percent brain volume change by the boundary shift "
         "integral (Freeborough & Fox 1997, doi 10.1109/42.640753), and of the lateral "
-        "ventricles by the shift of their walls."
+        "ventricles by the shift of their walls. Experimental: thalamus and corpus callosum by "
+        "the deformation (demons, Vercauteren et al. 2009, "
+        "doi 10.1016/j.neuroimage.2008.10.040)."
     )
 
     def availability(self) -> Availability:
@@ -106,20 +111,27 @@ class NeuraxisChange:
                 Outcome.REFUSED, reason, (), quality, provenance, seconds, files
             )
         factor = THICK_SLICE_FACTOR if thickest > gates.SLICE_WARN_MM else 1.0
-        measures = tuple(
-            StructureMeasure(
-                structure, Quantity.PERCENT_CHANGE, value, Unit.PERCENT, error * factor
-            )
-            for structure, value, error in (
-                (Structure.BRAIN_PARENCHYMA, change.percent, STANDARD_ERROR_PERCENT),
-                (
-                    Structure.LATERAL_VENTRICLES,
-                    change.ventricles_percent,
-                    VENTRICLES_ERROR_PERCENT,
-                ),
-            )
-        )
+        measures = _measures(change, factor=factor)
         return VolumetryResult(Outcome.OK, None, measures, quality, provenance, seconds, files)
+
+
+def _measures(change: BrainChange, *, factor: float) -> tuple[StructureMeasure, ...]:
+    """Return brain and ventricles by their boundaries, and what is experimental."""
+    listed = [
+        (Structure.BRAIN_PARENCHYMA, change.percent, STANDARD_ERROR_PERCENT),
+        (Structure.LATERAL_VENTRICLES, change.ventricles_percent, VENTRICLES_ERROR_PERCENT),
+        *(
+            (region.structure, region.percent, REGION_ERROR_PERCENT)
+            for region in change.regions
+            if region.structure in EXPERIMENTAL
+        ),
+    ]
+    return tuple(
+        StructureMeasure(
+            structure, Quantity.PERCENT_CHANGE, value, Unit.PERCENT, error * factor
+        )
+        for structure, value, error in listed
+    )
 
 
 def _worse_of(before: BrainSegmentation, after: BrainSegmentation) -> tuple[QualityCheck, ...]:
@@ -163,6 +175,10 @@ def _parameters(change: BrainChange) -> dict[str, object]:
         "skull_scale": change.map.skull_scale,
         "registration_gap_mm": change.map.gap_mm,
     }
+    for region in change.regions:
+        numbers[f"{region.structure}_percent_deformation"] = region.percent
+        numbers[f"{region.structure}_percent_deformation_forward"] = region.forward
+        numbers[f"{region.structure}_percent_deformation_backward"] = region.backward
     return {
         **{name: round(float(value), 5) for name, value in numbers.items()},
         "method": "boundary shift integral, window 35-65 %, rigid half-way space",

@@ -34,6 +34,8 @@ BEYOND_MM = 3.0
 """The level outside is taken between the mixed pixels and this distance."""
 LEVEL_SIGMA = 3.0
 LEAST_AREA_MM2 = 100.0
+SLAB_MM = 3.0
+"""The callosum's change is averaged over planes this far to both sides of the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,28 @@ def callosum_find(
     if area < LEAST_AREA_MM2:
         raise EmptyStructure("No white matter was found where the corpus callosum should be.")
     return Callosum(area, section.astype(np.float32), share, plane)
+
+
+def callosum_slab(
+    callosum: Callosum, shape: tuple[int, ...], spacing_mm: tuple[float, float, float]
+) -> Values:
+    """Return the callosum as a slab of the scan's box: its section, carried to both sides."""
+    plane = callosum.plane
+    axes = [
+        np.arange(side) * step - start
+        for side, step, start in zip(shape, spacing_mm, plane.point_mm, strict=True)
+    ]
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    across = plane.normal[0] * x + plane.normal[1] * y + plane.normal[2] * z
+    near = np.nonzero(np.abs(across) <= SLAB_MM)
+    points = np.stack([axis[spot] for axis, spot in zip(axes, near, strict=True)])
+    where = [
+        (plane.forward @ points - AHEAD_MM[0]) / STEP_MM,
+        (plane.up @ points - ABOVE_MM[0]) / STEP_MM,
+    ]
+    slab = np.zeros(shape, dtype=np.float32)
+    slab[near] = ndimage.map_coordinates(callosum.share, where, order=1)
+    return slab
 
 
 def _spots(plane: Midplane, spacing: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ doi 10.1109/42.640753; two-sided window and intensity matching after Leung et al
 NeuroImage 50:516, doi 10.1016/j.neuroimage.2009.12.059.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,18 @@ from volumetry.core.brain.halfway import (
     halfway_visit,
     inverse,
 )
+from volumetry.core.brain.regional import RegionalChange, regional_changes
 from volumetry.core.brain.segmentation import BrainSegmentation
 from volumetry.core.brain.skull import eroded, grown
 from volumetry.core.errors import NotMeasurable
+from volumetry.core.types import Structure
 
 BAND_VOXELS = 2
-BIAS_SIGMA_MM = 12.0
+BIAS_SIGMA_MM, BIAS_STEP = 12.0, 3
 WHITE = 100.0
 """Intensity to which white matter is scaled half-way."""
+REGIONS_ABOVE = 0.3
+"""For the deformation intensities are clipped at white plus this share of white minus grey."""
 WINDOWS = {"full": (0.05, 0.95), "narrow": (0.35, 0.65)}
 """Intensity windows between fluid (0) and grey matter (1), or white matter for the ventricles.
 
@@ -61,6 +65,8 @@ class BrainChange:
         Percent change of lateral ventricular fluid by the two segmentations.
     intracranial_percent : float
         Percent difference of the two intracranial volumes.
+    regions : tuple of RegionalChange
+        Ventricles, thalamus and callosum by the deformation, those found at both visits.
     map : HalfwayMap
         How the visits were aligned.
     """
@@ -76,6 +82,7 @@ class BrainChange:
     ventricles_backward: float
     ventricles_independent: float
     intracranial_percent: float
+    regions: tuple[RegionalChange, ...]
     map: HalfwayMap
 
 
@@ -137,6 +144,7 @@ def brain_change(
         ventricles_backward=walls[2],
         ventricles_independent=100 * (second[1] / first[1] - 1),
         intracranial_percent=100 * (second[2] / first[2] - 1),
+        regions=_regions(pair, _normal(before, after, maps)),
         map=maps,
     )
     return change, pair
@@ -159,6 +167,43 @@ def _ventricles(pair: HalfwayPair) -> tuple[float, float, float]:
     ]
     both, first, second = (_percent(moved, size) for moved in gained)
     return both, first, second
+
+
+def _regions(
+    pair: HalfwayPair, normal: NDArray[np.float64] | None
+) -> tuple[RegionalChange, ...]:
+    """Return the change of the deep structures by the deformation."""
+    visits = (pair.before, pair.after)
+    dark, grey = (sum(levels) / 2 for levels in (pair.fluid, pair.grey))
+    bright = WHITE + REGIONS_ABOVE * (WHITE - grey)
+    first, second = (
+        (np.clip(visit.values, dark, bright) / np.float32(WHITE - dark)).astype(np.float32)
+        for visit in visits
+    )
+    regions = {
+        Structure.LATERAL_VENTRICLES: [np.clip(v.ventricles, 0.0, 1.0) for v in visits],
+        Structure.THALAMUS: [v.thalamus for v in visits],
+        Structure.CORPUS_CALLOSUM: [np.clip(v.callosum, 0.0, 1.0) for v in visits],
+    }
+    shared = {
+        name: ((one + other) / 2).astype(np.float32)
+        for name, (one, other) in regions.items()
+        if one.any() and other.any()
+    }
+    return regional_changes(first, second, regions=shared, normal=normal)
+
+
+def _normal(
+    before: BrainSegmentation, after: BrainSegmentation, maps: HalfwayMap
+) -> NDArray[np.float64] | None:
+    """Return the normal of the mid-sagittal plane in the half-way space, the mean of both."""
+    if before.callosum is None or after.callosum is None:
+        return None
+    half = maps.half()
+    first = half[:3, :3] @ before.flat.to_world[:3, :3] @ before.callosum.plane.normal
+    second = inverse(half)[:3, :3] @ after.flat.to_world[:3, :3] @ after.callosum.plane.normal
+    mean = first + second
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float64)
 
 
 def _volumes(seg: BrainSegmentation) -> tuple[float, float, float]:
@@ -206,16 +251,29 @@ def _pair(before: BrainSegmentation, after: BrainSegmentation, maps: HalfwayMap)
 
 def _with_values(visit: HalfwayVisit, values: NDArray[np.float32]) -> HalfwayVisit:
     """Return the visit with other intensities."""
-    return HalfwayVisit(
-        values.astype(np.float32), visit.parenchyma, visit.ventricles, visit.intracranial
-    )
+    return replace(visit, values=values.astype(np.float32))
 
 
 def _smooth_in_core(field: NDArray[np.float32], core: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return a Gaussian mean over the core only, carried to every voxel."""
-    weight = ndimage.gaussian_filter(core.astype(np.float32), BIAS_SIGMA_MM, truncate=2.5)
-    total = ndimage.gaussian_filter(np.where(core, field, 0.0), BIAS_SIGMA_MM, truncate=2.5)
-    return np.asarray(total / np.maximum(weight, 1e-4), dtype=np.float32)
+    # the sums are smooth over 12 mm: blocks of 3 mm hold all there is to know, 27 times faster
+    sides = [-side % BIAS_STEP for side in core.shape]
+    pad = [(0, side) for side in sides]
+    sigma = BIAS_SIGMA_MM / BIAS_STEP
+    sums = [
+        ndimage.gaussian_filter(_blocks(np.pad(values, pad)), sigma, truncate=2.5)
+        for values in (core.astype(np.float32), np.where(core, field, np.float32(0)))
+    ]
+    coarse = sums[1] / np.maximum(sums[0], 1e-4)
+    fine = ndimage.zoom(coarse, BIAS_STEP, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(fine[tuple(slice(0, side) for side in core.shape)], dtype=np.float32)
+
+
+def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means of cubes of voxels."""
+    i, j, k = (side // BIAS_STEP for side in values.shape)
+    cubes = values.reshape(i, BIAS_STEP, j, BIAS_STEP, k, BIAS_STEP)
+    return np.asarray(cubes.mean(axis=(1, 3, 5)), dtype=np.float32)
 
 
 def _shift(

@@ -100,7 +100,7 @@ def deep_map(
     painted = np.interp(template.t1[box], T1_KNOTS, (fluid, grey, white, top))
     moving = np.where(template.distance_mm[box] > 0, painted, fluid).astype(np.float32)
     contrast = white - fluid
-    field, step = _demons(fixed / contrast, moving / contrast)
+    field, step = demons(fixed / contrast, moving / contrast)
     inside = _box_in_scan(to_voxel, flat.shape)
     spots = _spots(field, step, low, to_voxel, inside, template.origin_mm)
     return DeepMap(spots, inside, flat.shape)
@@ -118,34 +118,52 @@ def _box_in_scan(
     return first, second, third
 
 
-def _demons(
-    fixed: NDArray[np.float32], moving: NDArray[np.float32]
+def demons(
+    fixed: NDArray[np.float32],
+    moving: NDArray[np.float32],
+    *,
+    levels: tuple[tuple[int, int], ...] = LEVELS,
 ) -> tuple[NDArray[np.float32], int]:
-    """Return the displacement (fixed to moving, mm, shape (3, ...)) and its voxel side, mm."""
+    """Return the displacement that bends one image into another, and its voxel side, mm.
+
+    Parameters
+    ----------
+    fixed, moving : float32, shape (i, j, k)
+        Images on the same 1 mm grid, intensities of the same scale.
+    levels : tuple
+        Voxel side in mm and iterations, coarse to fine.
+
+    Returns
+    -------
+    displacement : float32, shape (3, a, b, c)
+        From a point of ``fixed`` to the same anatomy in ``moving``, mm.
+    step : int
+        Voxel side of the displacement, mm.
+    """
     field: sitk.Image | None = None
-    for step, iterations in LEVELS:
+    for step, iterations in levels:
         sigma = 0.42 * float(np.sqrt(step**2 - 1))
         images = [
             to_sitk(ndimage.gaussian_filter(image, sigma)[::step, ::step, ::step], (step,) * 3)
             for image in (fixed, moving)
         ]
-        demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
-        demons.SetNumberOfThreads(1)
-        demons.SetNumberOfIterations(iterations)
-        demons.SmoothDisplacementFieldOn()
-        demons.SetStandardDeviations(FIELD_SIGMA)
-        demons.SmoothUpdateFieldOn()
-        demons.SetUpdateFieldStandardDeviations(UPDATE_SIGMA)
-        demons.SetMaximumUpdateStepLength(1.5)
+        bend = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+        bend.SetNumberOfThreads(1)
+        bend.SetNumberOfIterations(iterations)
+        bend.SmoothDisplacementFieldOn()
+        bend.SetStandardDeviations(FIELD_SIGMA)
+        bend.SmoothUpdateFieldOn()
+        bend.SetUpdateFieldStandardDeviations(UPDATE_SIGMA)
+        bend.SetMaximumUpdateStepLength(1.5)
         if field is None:
-            field = demons.Execute(*images)
+            field = bend.Execute(*images)
             continue
         finer = sitk.Resample(
             field, images[0], sitk.Transform(), sitk.sitkLinear, 0.0, field.GetPixelID()
         )
-        field = demons.Execute(*images, finer)
+        field = bend.Execute(*images, finer)
     moved = np.moveaxis(sitk.GetArrayFromImage(field), -1, 0).transpose(0, 3, 2, 1)
-    return np.ascontiguousarray(moved, dtype=np.float32), LEVELS[-1][0]
+    return np.ascontiguousarray(moved, dtype=np.float32), levels[-1][0]
 
 
 def _spots(

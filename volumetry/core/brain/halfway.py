@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import linalg, ndimage
 
+from volumetry.core.brain.callosum import callosum_slab
 from volumetry.core.brain.grid import WorkImage, to_sitk
 from volumetry.core.brain.registration import SKULL_ABOVE_MM
 from volumetry.core.brain.segmentation import BrainSegmentation, mni_height
@@ -187,8 +188,10 @@ class HalfwayVisit:
     ----------
     values : float32, shape (i, j, k)
         Bias-corrected intensities (cubic B-spline, once).
-    parenchyma, fluid_ventricles : float32, same shape
+    parenchyma, ventricles : float32, same shape
         Brain fraction and ventricular fluid (linear).
+    thalamus, callosum : float32, same shape
+        Share of both thalami, and of the callosum near the mid-sagittal plane (linear).
     intracranial : float32, same shape
         Intracranial membership.
     """
@@ -196,6 +199,8 @@ class HalfwayVisit:
     values: NDArray[np.float32]
     parenchyma: NDArray[np.float32]
     ventricles: NDArray[np.float32]
+    thalamus: NDArray[np.float32]
+    callosum: NDArray[np.float32]
     intracranial: NDArray[np.float32]
 
 
@@ -229,6 +234,7 @@ def halfway_visit(
         )
         return np.asarray(found, dtype=np.float32)
 
+    nothing = np.zeros(seg.flat.values.shape, dtype=np.float32)
     cubic = ndimage.affine_transform(
         seg.flat.values, turn, offset=shift, output_shape=shape, order=3
     )
@@ -236,5 +242,11 @@ def halfway_visit(
         values=np.clip(np.asarray(cubic, dtype=np.float32), 0.0, None),
         parenchyma=linear(seg.parenchyma),
         ventricles=linear(seg.ventricles.fluid),
+        thalamus=linear(nothing if seg.thalamus is None else seg.thalamus.share),
+        callosum=linear(
+            nothing
+            if seg.callosum is None
+            else callosum_slab(seg.callosum, nothing.shape, seg.flat.spacing_mm)
+        ),
         intracranial=linear(seg.intracranial.astype(np.float32)),
     )
