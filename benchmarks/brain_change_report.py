@@ -19,9 +19,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from tests.volumetry.phantoms.callosum import contact_plane
 from tests.volumetry.phantoms.heads import (
     LATERAL_VENTRICLES,
+    THALAMUS,
     LabelledHead,
     atrophy_field,
     contrast_random,
@@ -29,30 +32,62 @@ from tests.volumetry.phantoms.heads import (
 )
 from volumetry.core.brain.change import BrainChange, brain_change
 from volumetry.core.brain.segmentation import BrainSegmentation, brain_segment
+from volumetry.core.types import Structure
 
 MAPS = ("02", "05", "10", "13", "16")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pair: the true change and the measured one, percent; swapped where asked for."""
+    """One pair: the true changes and the measured one, percent; swapped where asked for."""
 
     map: str
     true: float
     change: BrainChange
-    true_ventricles: float
+    true_regions: dict[Structure, float]
     gap: float | None
     seconds: float
 
+    @property
+    def true_ventricles(self) -> float:
+        """Return the true percent change of the lateral ventricles."""
+        return self.true_regions[Structure.LATERAL_VENTRICLES]
 
-def volume_change(
-    head: LabelledHead, moved: NDArray[np.float32], labels: tuple[int, ...]
-) -> float:
-    """Return the true percent change of a structure under a displacement."""
-    inside = np.isin(head.labels, labels)
-    slopes = [[slope[inside] for slope in np.gradient(u)] for u in moved]
-    jacobian = np.moveaxis(np.array(slopes), -1, 0) + np.eye(3)
-    return float(100 * (np.linalg.det(jacobian).mean() - 1))
+
+def true_regions(
+    head: LabelledHead, moved: NDArray[np.float32] | None
+) -> dict[Structure, float]:
+    """Return the true percent change of the deep structures under a displacement.
+
+    The callosum is the white matter near the contact of both hemispheres; its change is that of
+    the area on the plane of contact, det(J) |J^-T n|.
+    """
+    points, _, normal = contact_plane(head.labels)
+    near = np.zeros(head.labels.shape, dtype=bool)
+    near[tuple(np.floor(points).astype(int).T)] = True
+    near = ndimage.binary_dilation(near, np.ones((5, 1, 1), dtype=bool)) & np.isin(
+        head.labels, (2, 41)
+    )
+    masks = {
+        Structure.LATERAL_VENTRICLES: np.isin(head.labels, LATERAL_VENTRICLES),
+        Structure.THALAMUS: np.isin(head.labels, THALAMUS),
+        Structure.CORPUS_CALLOSUM: near,
+    }
+    if moved is None:
+        return dict.fromkeys(masks, 0.0)
+    slopes = [np.gradient(u) for u in moved]
+    changes = {}
+    for name, mask in masks.items():
+        jacobian = np.array([[slope[mask] for slope in row] for row in slopes])
+        jacobian = np.moveaxis(jacobian, -1, 0) + np.eye(3)
+        ratio = np.linalg.det(jacobian)
+        if name is Structure.CORPUS_CALLOSUM:
+            turned = np.linalg.solve(
+                np.swapaxes(jacobian, 1, 2), np.tile(normal[:, None], (len(ratio), 1, 1))
+            )
+            ratio = ratio * np.linalg.norm(turned[..., 0], axis=1)
+        changes[name] = float(100 * (ratio.mean() - 1))
+    return changes
 
 
 def pair_measure(
@@ -76,13 +111,12 @@ def pairs(data: Path, number: str, seed: int, wanted: list[float], *, swap: bool
     first = brain_segment(head_draw(head, seed=drawn, means=means))
     rows = []
     for step, percent in enumerate(wanted, start=1):
-        moved, achieved, wider = (None, 0.0, 0.0)
+        moved, achieved = (None, 0.0)
         if percent:
             moved, achieved = atrophy_field(head, percent=percent, seed=drawn)
-            wider = volume_change(head, moved, LATERAL_VENTRICLES)
         second = brain_segment(head_draw(head, seed=drawn + step, means=means, moved=moved))
         change, gap, seconds = pair_measure(first, second, is_swapped=swap)
-        rows.append(Row(number, achieved, change, wider, gap, seconds))
+        rows.append(Row(number, achieved, change, true_regions(head, moved), gap, seconds))
         show(rows[-1])
     return rows
 
@@ -98,6 +132,13 @@ def show(row: Row) -> None:
         f"{change.map.skull_scale:.4f} | {row.seconds:.0f} |",
         flush=True,
     )
+    for region in change.regions:
+        print(
+            f"    {region.structure} by deformation: true "
+            f"{row.true_regions[region.structure]:+.2f}, read {region.percent:+.2f} "
+            f"({region.forward:+.2f} / {region.backward:+.2f})",
+            flush=True,
+        )
 
 
 def summary(rows: list[Row]) -> None:
@@ -123,6 +164,18 @@ def summary(rows: list[Row]) -> None:
     apart = np.array([row.change.ventricles_independent - row.true_ventricles for row in rows])
     print(f"Ventricles: mean absolute error {np.abs(walls).mean():.2f} points by their walls, "
           f"{np.abs(apart).mean():.2f} by the segmentations, n {walls.size}.")  # fmt: skip
+    for structure in rows[0].true_regions:
+        read = [
+            (row.true_regions[structure], region.percent)
+            for row in rows
+            for region in row.change.regions
+            if region.structure is structure
+        ]
+        apart = np.array([measured - true for true, measured in read])
+        print(
+            f"{structure} by deformation: mean absolute error {np.abs(apart).mean():.2f} "
+            f"points, worst {np.abs(apart).max():.2f}, n {apart.size}."
+        )
 
 
 def main() -> None:
