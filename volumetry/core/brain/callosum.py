@@ -104,7 +104,7 @@ def callosum_find(
     around = ((fluid, spread), (grey, spread), (middle, MIXED_SPREAD * spread))
     ratio = evidence(section, inside=(white, spread), around=around)
     moved = np.eye(3)
-    found, placed = membership(ratio, distance), distance
+    found, placed = membership(ratio, distance, step_mm=STEP_MM), distance
     for _ in range(ROUNDS - 1):
         prior = special.expit(-placed / np.float32(PRIOR_EDGE_MM))
         moved = transport(np.asarray(prior, dtype=np.float32), found) @ moved
@@ -112,7 +112,7 @@ def callosum_find(
         placed = ndimage.affine_transform(
             distance, back[:2, :2], offset=back[:2, 2], order=1, cval=FAR_MM
         )
-        found = membership(ratio, placed)
+        found = membership(ratio, placed, step_mm=STEP_MM)
     share = _share(section, found > 0.5, white=white, grey=grey, fluid=fluid)
     area = float(share.sum(dtype=np.float64)) * STEP_MM**2
     if area < LEAST_AREA_MM2:

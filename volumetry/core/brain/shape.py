@@ -59,7 +59,7 @@ def _log_likelihood(values: Values, gauss: Gauss) -> Values:
     return np.asarray(-((values - mean) ** 2) / (2 * spread**2) - np.log(spread))
 
 
-def membership(ratio: Values, distance_mm: Values) -> Values:
+def membership(ratio: Values, distance_mm: Values, *, step_mm: float = 1.0) -> Values:
     """Return how far each voxel belongs to the structure, 0 to 1.
 
     Parameters
@@ -68,14 +68,28 @@ def membership(ratio: Values, distance_mm: Values) -> Values:
         Log ratio of intensities.
     distance_mm : float32, same shape
         Signed distance to the outline, negative inside.
+    step_mm : float
+        Voxel side.
     """
     odds = ratio - distance_mm / np.float32(WIDTH_MM)
     reach = distance_mm < REACH_MM
     found = special.expit(-distance_mm / np.float32(WIDTH_MM))
+    even = np.float32(0.5) + _curved(distance_mm, step_mm=step_mm)
     for _ in range(SWEEPS):
-        vote = ndimage.gaussian_filter(found, NEIGHBOUR_SIGMA) - np.float32(0.5)
+        vote = ndimage.gaussian_filter(found, NEIGHBOUR_SIGMA) - even
         found = special.expit(odds + np.float32(NEIGHBOUR_WEIGHT) * vote) * reach
     return np.asarray(found, dtype=np.float32)
+
+
+def _curved(distance_mm: Values, *, step_mm: float) -> Values:
+    """Return by how much the neighbours' vote is off because the outline is curved.
+
+    Around a ball fewer neighbours lie inside than at a flat edge; uncorrected, the vote would
+    draw every round structure in (a ball of 10 mm by 4.5 %).
+    """
+    voted = ndimage.gaussian_filter((distance_mm < 0).astype(np.float32), NEIGHBOUR_SIGMA)
+    flat = special.ndtr(-distance_mm / np.float32(step_mm * NEIGHBOUR_SIGMA))
+    return np.asarray(voted - flat, dtype=np.float32)
 
 
 def outline_fitted(matrix: Matrix, *, distance_mm: Values, found: Values) -> Matrix:
