@@ -141,10 +141,13 @@ class NeuraxisBrain:
             (parenchyma > 0.5).astype(np.uint8), image.affine, workdir / "brain_mask.nii.gz"
         )
         segmentation = mask_save(labels, image.affine, workdir / "segmentation.nii.gz")
+        outlined = [found.intracranial, found.parenchyma > 0.5, found.ventricles.region]
+        if found.thalamus is not None:
+            outlined.append(found.thalamus.share > 0.5)
         picture = mosaic_save(
             found.flat.values,
             spacing_mm=found.flat.spacing_mm,
-            masks=(found.intracranial, found.parenchyma > 0.5, found.ventricles.region),
+            masks=tuple(outlined),
             path=workdir / "qc.png",
         )
         views = workdir / "views.json"

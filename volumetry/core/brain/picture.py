@@ -13,9 +13,15 @@ TILE = 232
 COLUMNS = 5
 MARKS = (0.14, 0.86)
 """First and last slice of a row, in parts of the extent of what is outlined."""
-COLOURS = ((90, 200, 255), (255, 92, 92), (255, 224, 70))
-"""Intracranial boundary, brain, lateral ventricles; named in the legend, not only coloured."""
-LEGEND = ("intracranial space", "brain parenchyma", "lateral ventricles")
+COLOURS = ((90, 200, 255), (255, 92, 92), (255, 224, 70), (120, 235, 130))
+"""Intracranial boundary, brain, lateral ventricles, thalamus; named in the legend, not only
+coloured."""
+LEGEND = (
+    "intracranial space",
+    "brain parenchyma",
+    "lateral ventricles",
+    "thalamus (experimental)",
+)
 AXIAL, CORONAL, SAGITTAL = 2, 1, 0
 
 
@@ -36,7 +42,7 @@ def mosaic_save(
     spacing_mm : tuple of float
         Voxel spacing.
     masks : tuple of bool arrays
-        What is outlined, up to three.
+        What is outlined, up to four.
     path : Path
         PNG to write.
     """
