@@ -53,5 +53,7 @@
     event.preventDefault();
     if (element.matches("input, select, textarea")) element.focus();
     else element.click();
+    // A menu that a key opened is walked through by the same hand.
+    if (element.matches("summary")) element.parentElement.querySelector("a, button")?.focus();
   });
 })();
