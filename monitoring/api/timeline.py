@@ -20,7 +20,8 @@ from monitoring.models import Level as DivergenceLevel
 from monitoring.selectors.changes import Change
 from monitoring.selectors.observations import Point
 from monitoring.selectors.registry import interval_95
-from monitoring.selectors.timelines import EdssStep, Timeline, TimelinePoint, timeline_of
+from monitoring.selectors.timeline_points import EdssStep, TimelinePoint
+from monitoring.selectors.timelines import Timeline, timeline_of
 from monitoring.services.access import patient_open
 from volumetry.models import Outcome, Status
 

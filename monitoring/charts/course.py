@@ -4,12 +4,8 @@ from datetime import date, timedelta
 
 from monitoring.charts.canvas import Canvas, iso
 from monitoring.models import Relapse, Treatment
-from monitoring.selectors.timelines import (
-    DIP_DAYS,
-    RELAPSE_WINDOW_DAYS,
-    STEROID_DAYS,
-    Timeline,
-)
+from monitoring.selectors.timeline_points import DIP_DAYS, RELAPSE_WINDOW_DAYS, STEROID_DAYS
+from monitoring.selectors.timelines import Timeline
 
 EDSS_BANDS = ((2.0, 2.5), (3.0, 3.5))
 RELAPSE_SIZE = {"mild": 10, "moderate": 13, "severe": 16, "unknown": 10}

@@ -7,7 +7,7 @@ from monitoring.charts.canvas import Canvas, Figure, iso
 from monitoring.charts.palette import PAGE
 from monitoring.charts.volumes import ROW_AXIS
 from monitoring.selectors.structures import StructureKind
-from monitoring.selectors.timelines import TimelinePoint
+from monitoring.selectors.timeline_points import TimelinePoint
 
 # Shapes that no scanner epoch uses, and dashes that neither brain nor cord has.
 SHAPES = ("cross", "triangle-down", "hourglass", "triangle-left", "bowtie", "triangle-right")

@@ -7,7 +7,8 @@ from itertools import groupby
 from monitoring.charts.canvas import Canvas, iso, runs
 from monitoring.core.types import Region
 from monitoring.selectors.norm_bands import norm_band
-from monitoring.selectors.timelines import Timeline, TimelinePoint
+from monitoring.selectors.timeline_points import TimelinePoint
+from monitoring.selectors.timelines import Timeline
 
 EPOCH_SYMBOLS = ("circle", "square", "diamond", "pentagon", "hexagon", "star-square")
 LEAST_SPAN = (96.0, 103.0)  # percent: a flat course is not blown up to fill the row

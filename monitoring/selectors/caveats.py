@@ -12,7 +12,7 @@ from monitoring.core.types import Region
 from monitoring.models import Patient
 
 if TYPE_CHECKING:
-    from monitoring.selectors.timelines import TimelinePoint
+    from monitoring.selectors.timeline_points import TimelinePoint
 
 # Two-scan smallest detectable change: 1.96 * sqrt(2) standard deviations of one scan.
 SDC_FACTOR = 1.96 * math.sqrt(2)

@@ -12,7 +12,8 @@ from uuid import UUID
 from monitoring.core.norms import Norm, Sex, z_score
 from monitoring.core.types import Region
 from monitoring.selectors.states import facts_of, norm_for
-from monitoring.selectors.timelines import Z95, Timeline, TimelinePoint
+from monitoring.selectors.timeline_points import Z95, TimelinePoint
+from monitoring.selectors.timelines import Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

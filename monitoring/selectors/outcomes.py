@@ -13,7 +13,7 @@ from monitoring.core.spms import ScoredVisit
 from monitoring.models import LesionCount, Patient, Relapse
 
 if TYPE_CHECKING:
-    from monitoring.selectors.timelines import EdssStep
+    from monitoring.selectors.timeline_points import EdssStep
 
 
 def patient_outcomes(

@@ -26,7 +26,7 @@ from monitoring.models.base import ClinicalFact
 from monitoring.selectors.measured import MeasuredRun, MeasuredScan, measured_scans
 from monitoring.selectors.methods import active_methods, run_counts
 from monitoring.selectors.observations import Point, point_list, when_ended
-from monitoring.selectors.timelines import Z95
+from monitoring.selectors.timeline_points import Z95
 from volumetry.models import Outcome, Status
 
 if TYPE_CHECKING:

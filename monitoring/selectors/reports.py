@@ -6,7 +6,8 @@ from datetime import date
 
 from monitoring.core.types import Region
 from monitoring.selectors.caveats import MEASURE_WORDS, Caveat
-from monitoring.selectors.timelines import Timeline, TimelinePoint
+from monitoring.selectors.timeline_points import TimelinePoint
+from monitoring.selectors.timelines import Timeline
 
 # First visit and the last ones: more rows do not fit one page beside figure and caveats.
 LAST_VISITS = 7

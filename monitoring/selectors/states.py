@@ -20,7 +20,7 @@ from monitoring.models import Patient
 from monitoring.selectors.parameters import SetInForce
 
 if TYPE_CHECKING:
-    from monitoring.selectors.timelines import TimelinePoint
+    from monitoring.selectors.timeline_points import TimelinePoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from monitoring.core.types import Region
 from monitoring.selectors.runs import QUANTITY_WORDS, STRUCTURE_WORDS
-from monitoring.selectors.timelines import Timeline, TimelinePoint, points_in_percent
+from monitoring.selectors.timeline_points import TimelinePoint, points_in_percent
+from monitoring.selectors.timelines import Timeline
 from volumetry.core.types import EXPERIMENTAL, Quantity
 
 USUAL = {Region.BRAIN: Quantity.VOLUME.value, Region.CORD: Quantity.MEAN_CSA.value}

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from monitoring.selectors.changes import Change
 from monitoring.selectors.structures import structure_course, structure_kinds
-from monitoring.selectors.timelines import Timeline, TimelinePoint
+from monitoring.selectors.timeline_points import TimelinePoint
+from monitoring.selectors.timelines import Timeline
 
 Cell = str | float | int | None
 

@@ -17,7 +17,8 @@ from monitoring.selectors.observations import (
     patient_scans,
     point_list,
 )
-from monitoring.selectors.timelines import Timeline, TimelinePoint, points_in_percent
+from monitoring.selectors.timeline_points import TimelinePoint, points_in_percent
+from monitoring.selectors.timelines import Timeline
 from volumetry.models import RunFile
 
 PICTURE = "qc.png"

@@ -18,8 +18,9 @@ from monitoring.models import (
     ScannerEpoch,
     Treatment,
 )
+from monitoring.selectors.timeline_points import days_after
 from monitoring.selectors.timeline_tables import TABLES, csv_rows, history_table, volumes_table
-from monitoring.selectors.timelines import days_after, patient_timeline, timeline_of
+from monitoring.selectors.timelines import patient_timeline, timeline_of
 from monitoring.services.divergence import divergence_refresh
 from tests.factories.record import course_make, patient_make, run_make, scan_make
 
