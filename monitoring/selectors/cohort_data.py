@@ -56,6 +56,7 @@ from monitoring.models import (
 )
 from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import CORD_LEVELS
+from monitoring.selectors.side_by_side import side_by_side
 from volumetry.core.types import Quantity, Structure
 from volumetry.models import Measurement, Outcome, QualityResult, Status, VolumetryRun
 
@@ -91,29 +92,31 @@ def cohort_of(clinic: Clinic) -> Cohort:
     )
     index = {row[0]: place for place, row in enumerate(people)}
     sexes = {Sex.FEMALE.value: 0.0, Sex.MALE.value: 1.0}
-    readings, kinds, epochs = _readings(clinic, index)
-    edss, systems = _edss(clinic, index)
+    found = side_by_side({
+        "readings": lambda: _readings(clinic, index),
+        "statements": lambda: _statements(clinic, index),
+        "edss": lambda: _edss(clinic, index),
+        "lesions": lambda: _lesions(clinic, index),
+        "relapses": lambda: _relapses(clinic, index),
+        "phenotypes": lambda: _phenotypes(clinic, index),
+    })  # fmt: skip
+    readings, kinds, epochs = found["readings"]
+    edss, systems = found["edss"]
     return Cohort(
         ids=tuple(row[1] for row in people),
         sex=np.array([sexes.get(row[2], _MISSING) for row in people]),
         birth_year=np.array([_number(row[3]) for row in people]),
         onset=np.array([row[4].toordinal() if row[4] else _MISSING for row in people]),
-        phenotypes=_phenotypes(clinic, index),
+        phenotypes=found["phenotypes"],
         readings=readings,
         kinds=kinds,
         epochs=tuple(str(epoch) for epoch in epochs),
         epoch_ids=tuple(str(epoch.pk) for epoch in epochs),
         edss=edss,
         systems=systems,
-        relapses=Long.of(
-            (index[pk], day.toordinal(), 1.0)
-            for pk, day in Relapse.objects.current()
-            .filter(patient__clinic=clinic)
-            .values_list(_text("patient_id"), "onset")
-            .iterator(CHUNK)
-        ),
-        lesions=_lesions(clinic, index),
-        statements=_statements(clinic, index),
+        relapses=found["relapses"],
+        lesions=found["lesions"],
+        statements=found["statements"],
         is_synthetic=clinic.is_synthetic or any(row[5] for row in people),
     )
 
@@ -148,6 +151,15 @@ def _table(rows: Iterable[tuple[Any, ...]], width: int) -> FloatArray:
 def _number(value: Any) -> float:
     """Return a number, NaN for None."""
     return _MISSING if value is None else float(value)
+
+
+def _relapses(clinic: Clinic, index: dict[str, int]) -> Long:
+    """Return the onsets of the relapses."""
+    rows = Relapse.objects.current().filter(patient__clinic=clinic)
+    return Long.of(
+        (index[pk], day.toordinal(), 1.0)
+        for pk, day in rows.values_list(_text("patient_id"), "onset").iterator(CHUNK)
+    )
 
 
 def _phenotypes(clinic: Clinic, index: dict[str, int]) -> Long:

@@ -11,14 +11,13 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from monitoring.core.cohort.analysis import ANALYSIS_VERSION, analyse
 from monitoring.core.cohort.definition import Definition, definition_from_json
 from monitoring.core.cohort.external import Reference, read_reference
-from monitoring.core.cohort.table import Cohort
 from monitoring.core.errors import InvalidTable, MonitoringError
 from monitoring.models import (
     AuditEntry,
@@ -120,7 +119,7 @@ def analysis_execute(pk: UUID) -> None:
 
     began = time.monotonic()
     try:
-        cohort = _read(analysis.clinic)
+        cohort = cohort_of(analysis.clinic)
         result = analyse(
             cohort,
             definition_from_json(analysis.fields),
@@ -151,17 +150,6 @@ def analysis_execute(pk: UUID) -> None:
         seconds=round(time.monotonic() - began, 2),
     )
     log.info("cohort_computed", analysis=str(pk), seconds=round(time.monotonic() - began, 1))
-
-
-@transaction.atomic
-def _read(clinic: Clinic) -> Cohort:
-    """Read a clinic in one transaction: its cursors need not be kept beyond their query."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            # Every row will be read: PostgreSQL plans a cursor for its first tenth, which made
-            # the large queries take twice as long (benchmarks/cohort_scale).
-            cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
-    return cohort_of(clinic)
 
 
 def references_load() -> list[Reference]:

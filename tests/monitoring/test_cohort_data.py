@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from django.db import transaction
 
 from monitoring.core.cohort.table import column
 from monitoring.models import Assessment, LesionCount, Review, Visit
@@ -88,3 +89,19 @@ def test_a_larger_clinic_takes_no_more_queries(clinic, django_assert_max_num_que
 
     with django_assert_max_num_queries(13):
         assert cohort_of(clinic).readings.day.size == 9
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_a_transaction_questions_asked_side_by_side_have_the_same_answers():
+    clinic = clinic_make()
+    patient = patient_make(clinic)
+    for day in (1, 2, 3):
+        run_make(scan_make(patient, date(2020, 1, day)), "neuraxis-cord", measures=CORD)
+
+    alone = cohort_of(clinic)
+    with transaction.atomic():
+        within = cohort_of(clinic)
+
+    assert alone.ids == within.ids
+    assert np.array_equal(alone.readings.values, within.readings.values, equal_nan=True)
+    assert alone.readings.day.size == 3
