@@ -245,6 +245,7 @@ class FlagRecord(Record):
     reason = serializers.CharField()
     created_at = serializers.DateTimeField()
     acknowledged_at = serializers.DateTimeField(allow_null=True)
+    is_dismissed = serializers.BooleanField()
 
 
 class DivergenceHistory(Json):

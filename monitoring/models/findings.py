@@ -120,6 +120,9 @@ class Flag(Record):
     )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledgement = models.TextField(blank=True)
+    is_dismissed = models.BooleanField(
+        default=False, help_text="Seen and not believed, for the reason given"
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -130,6 +133,10 @@ class Flag(Record):
             models.CheckConstraint(
                 condition=Q(acknowledged_at__isnull=True) | ~Q(acknowledgement=""),
                 name="an_acknowledgement_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_dismissed=False) | Q(acknowledged_at__isnull=False),
+                name="a_dismissal_is_an_acknowledgement",
             ),
         ]
 

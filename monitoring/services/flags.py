@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def flag_acknowledge(*, actor: "Actor", flag: Flag, reason: str) -> Flag:
+def flag_acknowledge(
+    *, actor: "Actor", flag: Flag, reason: str, is_dismissed: bool = False
+) -> Flag:
     """Note that a person saw a change of level and what they made of it; once only.
+
+    A dismissed change was seen and not believed. The level itself stays what the scans say:
+    who doubts a scan rejects it in its review.
 
     Raises
     ------
@@ -34,6 +39,7 @@ def flag_acknowledge(*, actor: "Actor", flag: Flag, reason: str) -> Flag:
         acknowledged_by=actor if isinstance(actor, User) else None,
         acknowledged_at=timezone.now(),
         acknowledgement=words,
+        is_dismissed=is_dismissed,
         updated_at=timezone.now(),
     )
     if not changed:
@@ -45,7 +51,7 @@ def flag_acknowledge(*, actor: "Actor", flag: Flag, reason: str) -> Flag:
         subject="flag",
         object_id=flag.pk,
         pseudonym=flag.patient.pseudonym,
-        detail="acknowledged",
+        detail="dismissed" if is_dismissed else "acknowledged",
     )
     worklist_refresh(flag.patient)
     flag.refresh_from_db()

@@ -217,17 +217,21 @@ def _onward(request: ClinicRequest, patient: Patient) -> HttpResponse:
 @login_required
 @require_POST
 def flag_acknowledge_view(request: ClinicRequest, pk: UUID, flag_pk: UUID) -> HttpResponse:
-    """Acknowledge a change of level."""
+    """Acknowledge or dismiss a change of level."""
     patient = patient_open(request.user, pk, grant=Grant.FLAG_ACT)
     flag = get_object_or_404(patient.flags.select_related("patient__clinic"), pk=flag_pk)
     form = AcknowledgeForm(request.POST)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    is_dismissed = request.POST.get("answer") == "dismiss"
     try:
-        flag_acknowledge(actor=request.user, flag=flag, reason=reason)
+        flag_acknowledge(
+            actor=request.user, flag=flag, reason=reason, is_dismissed=is_dismissed
+        )
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(request, "The change of level is acknowledged.")
+        word = "dismissed" if is_dismissed else "acknowledged"
+        messages.success(request, f"The change of level is {word}.")
     return redirect("patient_detail", pk=patient.pk)
 
 

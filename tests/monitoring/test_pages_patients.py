@@ -246,6 +246,23 @@ def test_acknowledging_needs_a_reason(as_alice: Client, patient: Patient) -> Non
     assert "Cord MRI again in six months." in page(as_alice, detail(patient))
 
 
+def test_dismissing_needs_a_reason_too_and_leaves_the_level(
+    as_alice: Client, patient: Patient
+) -> None:
+    flag = patient.flags.get()
+    url = reverse("flag_acknowledge", args=[patient.pk, flag.pk])
+    as_alice.post(url, {"answer": "dismiss", "reason": ""})
+    assert Flag.objects.get(pk=flag.pk).acknowledged_at is None
+    as_alice.post(url, {"answer": "dismiss", "reason": "Motion on both scans."})
+    flag.refresh_from_db()
+    assert flag.is_dismissed
+    html = page(as_alice, detail(patient))
+    assert "Dismissed by alice" in html
+    assert "Motion on both scans." in html
+    assert patient.estimates.latest().level == flag.new_level
+    assert AuditEntry.objects.filter(subject="flag", detail="dismissed").exists()
+
+
 def test_a_change_is_acknowledged_once(as_alice: Client, patient: Patient) -> None:
     flag = patient.flags.get()
     url = reverse("flag_acknowledge", args=[patient.pk, flag.pk])
