@@ -40,19 +40,19 @@ NO_PAGE = {
     "favicon",
     "home",
     "edss_computed",
+    "patient_below",
+    "patient_figure",
+    "patient_next",
+    "patient_options",
+    "patient_planner",
     "patient_point",
+    "patient_previous",
+    "patient_structure",
     "patient_table",
     "patient_table_rows",
-    "patient_below",
-    "patient_planner",
-    "patient_figure",
-    "patient_structure",
-    "patient_next",
-    "patient_previous",
+    "delivery_files",
     "report_pdf",
     "upload_runs",
-    "patient_options",
-    "delivery_files",
     "scan_mask",
     "run_state",
     "run_file",
@@ -93,7 +93,9 @@ def pages_of(role: Role, addresses: dict[str, str]) -> Iterator[tuple[str, str]]
 
 def look(page: Page, name: str) -> None:
     """Wait until a page is complete, and keep its picture when a tour was asked for."""
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function(
+        "() => document.readyState === 'complete' && !document.querySelector('.htmx-request')"
+    )
     if re.search(r"/cohort/", page.url):
         page.wait_for_selector(".cohort-answers, .empty", timeout=60_000)
         page.wait_for_function(
@@ -101,6 +103,7 @@ def look(page: Page, name: str) -> None:
         )
     if page.locator("[data-timeline]").count():
         page.wait_for_selector("[data-timeline][data-ready]")
+        page.wait_for_load_state("networkidle")  # scans and tables come after the answer
     if TOUR:
         Path(TOUR).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(Path(TOUR) / f"{name}.png"), full_page=True)
@@ -165,9 +168,19 @@ def everything_wrong(
         if answer is None or answer.status != 200:
             found.append(f"{path}: answered {answer and answer.status}")
             continue
+        if not page.locator("main").count():
+            found.append(f"{path}: a fragment; {name} belongs to NO_PAGE")
+            continue
         found += objections(page, f"{room}-{login}-{name}", room)
     page.context.close()
     return found
+
+
+def test_every_page_of_an_object_is_opened(house: House):
+    opened = {given.split()[0] for given in house.addresses["demo"]}
+    known = {name for name in page_names() if PAGES[name].kind is Kind.OBJECT}
+
+    assert known - opened == set(), "furnishing.py gives these no address"
 
 
 @pytest.mark.parametrize("role", Role)
