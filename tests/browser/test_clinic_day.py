@@ -135,3 +135,28 @@ def test_a_clinic_day_survives_a_reload_and_finds_its_patients(
     page.click("text=Discard what was not confirmed")
     expect(page.locator("main")).to_contain_text("The files were discarded")
     page.context.close()
+
+
+def test_dropped_files_are_listed_and_what_is_too_large_is_said_before_sending(
+    site: House,
+) -> None:
+    page = site.sign_in("technician")
+    page.goto(f"{site.url}/upload/day/")
+    dropped = page.evaluate_handle(
+        """() => {
+            const held = new DataTransfer();
+            held.items.add(new File(["%PDF-1.4"], "letter.pdf"));
+            held.items.add(new File([new Uint8Array(600)], "head.nii"));
+            return held;
+        }"""
+    )
+    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": dropped})
+    expect(page.locator("[data-chosen] caption")).to_contain_text("2 files")
+    expect(page.locator("[data-chosen]")).to_contain_text("letter.pdf")
+
+    page.evaluate("document.querySelector('[data-upload]').dataset.maxBytes = '100'")
+    page.set_input_files(
+        "#files", files=[{"name": "a.nii", "mimeType": "", "buffer": b"x" * 200}]
+    )
+    expect(page.locator("[data-refusal]")).to_contain_text("Send the series in smaller")
+    page.context.close()
