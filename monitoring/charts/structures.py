@@ -33,11 +33,13 @@ def structure_marks(
     for _, series in groupby(shown, lambda point: point.series):
         own = list(series)
         canvas.line(axis, _days(own), [p.percent for p in own], mode="lines", line=line)
-    name = kind.words
+    name, written = kind.words, max(len(shown) - 1 - number % 4, 0)
     canvas.line(
         axis, _days(shown), [p.percent for p in shown], mode="markers+text",
-        text=[*[""] * (len(shown) - 1), kind.words] if shown else [],
-        textposition="top left", textfont={"size": 11, "color": canvas.palette.ink},
+        # Names stand at different visits, so that courses that run together stay readable.
+        text=[kind.words if index == written else "" for index in range(len(shown))],
+        textposition="top center" if number % 2 else "bottom center",
+        textfont={"size": 11, "color": canvas.palette.ink},
         hoverinfo="text", hovertext=[_words(name, point) for point in shown], name=name,
         marker={
             "symbol": SHAPES[number % len(SHAPES)], "size": 8, "color": color,
