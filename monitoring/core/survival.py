@@ -80,6 +80,7 @@ def cox_fit(
     is_event: NDArray[np.bool_],
     covariates: FloatArray,
     ties: Ties = Ties.EFRON,
+    with_concordance: bool = True,
 ) -> CoxFit:
     """Fit a Cox model to start-stop rows.
 
@@ -89,6 +90,8 @@ def cox_fit(
     Parameters
     ----------
     covariates : array, shape (n, k)
+    with_concordance : bool
+        Whether the concordance is counted, which takes as long as the fit; else it is NaN.
 
     Raises
     ------
@@ -131,7 +134,11 @@ def cox_fit(
         covariance=as_floats(covariance),
         log_likelihood_null=null,
         log_likelihood=value,
-        concordance=concordance(start, stop, is_event, centred @ beta),
+        concordance=(
+            concordance(start, stop, is_event, centred @ beta)
+            if with_concordance
+            else float("nan")
+        ),
         rows=start.size,
         events=int(is_event.sum()),
     )

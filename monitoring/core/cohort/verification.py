@@ -78,16 +78,17 @@ def hazard_of(selected: Selected, courses: Courses, endpoint: str) -> Hazard:
         )
     columns = np.column_stack([rows.age / 10, rows.edss, rows.d, rows.brain])
 
-    def fit(count: int) -> CoxFit:
+    def fit(count: int, *, with_concordance: bool = True) -> CoxFit:
         return cox_fit(
             start=rows.start,
             stop=rows.stop,
             is_event=rows.is_event,
             covariates=columns[:, :count],
+            with_concordance=with_concordance,
         )
 
     baseline, full = fit(2), fit(4)
-    with_d = fit(3)
+    with_d = fit(3, with_concordance=False)
     gain = 2 * (with_d.log_likelihood - baseline.log_likelihood)
     p_gain = float(stats.chi2.sf(max(gain, 0.0), 1))
     return Hazard(endpoint, rows, baseline, full, _grouped(rows, columns), p_gain)
