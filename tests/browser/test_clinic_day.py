@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.browser.conftest import House
 from tests.volumetry.intake_files import dicom_series, zip_bytes
@@ -156,7 +156,7 @@ def test_dropped_files_are_listed_and_what_is_too_large_is_said_before_sending(
 
     page.evaluate("document.querySelector('[data-upload]').dataset.maxBytes = '100'")
     page.set_input_files(
-        "#files", files=[{"name": "a.nii", "mimeType": "", "buffer": b"x" * 200}]
+        "#files", files=[FilePayload(name="a.nii", mimeType="", buffer=b"x" * 200)]
     )
     expect(page.locator("[data-refusal]")).to_contain_text("Send the series in smaller")
     page.context.close()
