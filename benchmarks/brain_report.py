@@ -56,13 +56,13 @@ def visits(data: Path, numbers: list[str], seed: int) -> None:
         row = []
         for structure in SHOWN:
             measure = result.measure_of(structure, Quantity.VOLUME)
-            assert measure is not None
-            row.append(100 * (measure.value / getattr(truth, structure) - 1))
+            true = getattr(truth, structure)
+            row.append(float("nan") if measure is None else 100 * (measure.value / true - 1))
         errors.append(row)
         cells = " | ".join(f"{error:+.2f}" for error in row)
         print(f"| {number} | {cells} | {seconds:.0f} |", flush=True)
-    means = " | ".join(f"{m:.2f}" for m in np.abs(errors).mean(axis=0))
-    worst = " | ".join(f"{m:.2f}" for m in np.abs(errors).max(axis=0))
+    means = " | ".join(f"{m:.2f}" for m in np.nanmean(np.abs(errors), axis=0))
+    worst = " | ".join(f"{m:.2f}" for m in np.nanmax(np.abs(errors), axis=0))
     print(f"| mean abs | {means} | |\n| worst | {worst} | |")
 
 

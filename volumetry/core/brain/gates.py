@@ -163,7 +163,8 @@ def _thalamus_check(thalamus: Thalamus | None) -> QualityCheck:
     """Hold the two sides against each other."""
     if thalamus is None:
         return QualityCheck("thalamus_sides", None, SIDES_WARN_PERCENT, Verdict.WARN,
-                            "The thalamus was not found: it is not measured.")  # fmt: skip
+                            "The thalamus was not found in a plausible size: it is "
+                            "not measured.")  # fmt: skip
     left, right = thalamus.left_mm3, thalamus.right_mm3
     apart = 200 * abs(left - right) / max(left + right, 1.0)
     is_odd = apart > SIDES_WARN_PERCENT
