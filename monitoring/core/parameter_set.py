@@ -10,14 +10,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.core.alternatives import Alternatives
+from monitoring.core.alternatives import DAY, Alternatives
 from monitoring.core.errors import InvalidParameters
 
 MODEL_VERSION = "cpb-1"
@@ -167,23 +167,14 @@ class Parameters:
             return np.diag([OWN_LEVEL_SD**2, OWN_LEVEL_SD**2])
         return np.array(self.level_cov)
 
-    def alternatives(self) -> Alternatives:
-        """Return everything that may have happened to a cord, with its prior."""
-        change, steps = self.change, self.steps
-        onset, prior = change.grid(), change.probabilities()
-        mean, sd = np.full(onset.size, change.kappa_mean), np.full(onset.size, change.kappa_sd)
-        is_step = np.zeros(onset.size, dtype=np.bool_)
-        if steps is not None:
-            # A step at the first scan would be part of the level.
-            later = onset[1:]
-            rate = steps.rate_per_year
-            onset = np.concatenate([onset, later])
-            chance = rate * change.grid_step_years * np.exp(-rate * later)
-            prior = np.concatenate([prior, chance])
-            mean = np.concatenate([mean, np.full(later.size, steps.mean)])
-            sd = np.concatenate([sd, np.full(later.size, steps.sd)])
-            is_step = np.concatenate([is_step, np.ones(later.size, dtype=np.bool_)])
-        return Alternatives(onset, is_step, mean, sd, prior)
+    def alternatives(self, *, until: float = math.inf) -> Alternatives:
+        """Return everything that may have happened to a cord until a time, with its prior."""
+        if self.change.grid_end_years <= until:
+            return _alternatives(self.change, self.steps, math.inf)
+        # Few different ends, so that few lists are kept.
+        step = self.change.grid_step_years
+        last = math.floor((until + DAY) / step) * step
+        return _alternatives(self.change, self.steps, last)
 
     def with_policy(self, policy: Policy, *, id: str) -> Self:  # noqa: A002
         """Return the set with other lines under another id."""
@@ -271,6 +262,24 @@ class Parameters:
             raise InvalidParameters(f"The parameter file lacks {error.args[0]!r}.") from error
         except (TypeError, ValueError) as error:
             raise InvalidParameters(f"The parameter file cannot be read: {error}.") from error
+
+
+@lru_cache(maxsize=256)
+def _alternatives(change: ChangePrior, steps: StepPrior | None, until: float) -> Alternatives:
+    """Return the alternatives until a time."""
+    onset, prior = change.grid(), change.probabilities()
+    mean, sd = np.full(onset.size, change.kappa_mean), np.full(onset.size, change.kappa_sd)
+    is_step = np.zeros(onset.size, dtype=np.bool_)
+    if steps is not None:
+        # A step at the first scan would be part of the level.
+        later, rate = onset[1:], steps.rate_per_year
+        onset = np.concatenate([onset, later])
+        chance = rate * change.grid_step_years * np.exp(-rate * later)
+        prior = np.concatenate([prior, chance])
+        mean = np.concatenate([mean, np.full(later.size, steps.mean)])
+        sd = np.concatenate([sd, np.full(later.size, steps.sd)])
+        is_step = np.concatenate([is_step, np.ones(later.size, dtype=np.bool_)])
+    return Alternatives(onset, is_step, mean, sd, prior).until(until)
 
 
 @cache

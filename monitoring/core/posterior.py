@@ -17,7 +17,7 @@ from monitoring.core.series import CORD, Batch, FloatArray, as_floats
 VARIANCE_FLOOR = 1e-9
 
 QUANTILE_STEPS = 60
-QUANTILE_STEP = 1e-4
+QUANTILE_STEP = 1e-5
 ROOT_2_PI = np.sqrt(2 * np.pi)
 
 WORTH_PICKING = 0.7
@@ -111,42 +111,40 @@ class Mixture:
         return as_floats(np.einsum("pfk,pk->pf", share, self.probability))
 
     def quantile(self, level: float) -> FloatArray:
-        """Return the quantile of the mixture cdf by safeguarded Halley steps, shape (P, F).
+        """Return the quantile of the mixture cdf by safeguarded Newton steps, shape (P, F).
 
         The bracket holds every component's own 8-sigma range, so the root lies inside; a
-        step that leaves the bracket is replaced by bisection. Halley's error is about the cube
-        of its step, so a step below `QUANTILE_STEP` (in SDs) is the last one.
+        Newton step that leaves the bracket is replaced by bisection. The error of a step is
+        about its square, so a step below `QUANTILE_STEP` (in SDs) is the last one.
         """
         shape, components = self.mean_of.shape[:2], self.mean_of.shape[2]
         means = self.mean_of.reshape(-1, components)
-        rates = 1 / self.sd_of.reshape(-1, components)
+        sds = self.sd_of.reshape(-1, components)
         weight = np.repeat(self.probability, shape[1], axis=0)
-        low, high = (means - 8 / rates).min(axis=1), (means + 8 / rates).max(axis=1)
+        low, high = (means - 8 * sds).min(axis=1), (means + 8 * sds).max(axis=1)
         spread = self.sd().ravel()
-        start = self.mean().ravel() + spread * ndtri(level)
-        guess = np.clip(start, low, high)
+        guess = np.clip(self.mean().ravel() + spread * ndtri(level), low, high)
         active = np.arange(guess.size)
         for _ in range(QUANTILE_STEPS):
             at = guess[active]
-            z = (at[:, None] - means) * rates
+            z = (at[:, None] - means) / sds
             excess = np.einsum("ak,ak->a", weight, ndtr(z)) - level
-            density = weight * rates * np.exp(-0.5 * z * z) / ROOT_2_PI
-            slope = np.maximum(density.sum(axis=1), 1e-300)
-            newton = excess / slope
-            curvature = -np.einsum("ak,ak->a", density, z * rates) / slope
-            step = newton / np.maximum(1 - 0.5 * newton * curvature, 0.5)
+            slope = np.einsum("ak,ak->a", weight, np.exp(-0.5 * z * z) / sds) / ROOT_2_PI
             low = np.where(excess < 0, at, low)
             high = np.where(excess < 0, high, at)
-            is_inside = (at - step > low) & (at - step < high)
-            guess[active] = np.where(is_inside, at - step, 0.5 * (low + high))
-            is_open = ~is_inside | (np.abs(step) > QUANTILE_STEP * spread)
+            step = at - excess / np.maximum(slope, 1e-12)
+            is_last = np.abs(step - at) <= QUANTILE_STEP * spread
+            # At the root itself the bracket has no width: a last step needs no bracket.
+            is_taken = is_last | ((step > low) & (step < high))
+            guess[active] = np.where(is_taken, step, 0.5 * (low + high))
+            is_open = ~is_last
             if not is_open.any():
                 break
             if is_open.mean() < WORTH_PICKING:
                 active, low, high, spread = (
                     one[is_open] for one in (active, low, high, spread)
                 )
-                means, rates, weight = (one[is_open] for one in (means, rates, weight))
+                means, sds, weight = (one[is_open] for one in (means, sds, weight))
         return guess.reshape(shape)
 
 
@@ -285,7 +283,7 @@ def row_covariance(batch: Batch, parameters: Parameters, weights: FloatArray) ->
 
 def alternatives_of(batch: Batch, parameters: Parameters) -> Alternatives:
     """Return the alternatives that any patient of a batch may have lived through."""
-    return parameters.alternatives().until(float(batch.now.max(initial=0.0)))
+    return parameters.alternatives(until=float(batch.now.max(initial=0.0)))
 
 
 def event_rows(batch: Batch, alternatives: Alternatives) -> FloatArray:
