@@ -28,7 +28,7 @@ CHANGE = re.compile(
     r"(?P<mean>[+-][\d.]+) \| (?P<sd>[\d.]+) \|"
 )
 REAL = re.compile(r"^\| (?P<name>\w+) \| [\d.]+ \| [\d.]+ \| (?P<gap>[+-][\d.]+) \|$")
-POSE = re.compile(r"^\| \d+ \| [^|]+ \| (?P<area>[\d.]+) \| (?P<gap>[+-][\d.]+) \|$")
+POSE = re.compile(r"^\| \d+ \| [^|]*,[^|]* \| (?P<area>[\d.]+) \| (?P<gap>[+-][\d.]+) \|$")
 INK, SOFT, LINE, BAND = (30, 34, 40), (105, 112, 122), (205, 210, 216), (232, 240, 248)
 MEAN, RANGE = (0, 92, 148), (120, 170, 205)
 WIDTH, LABEL, ROW_HEIGHT, TOP = 1180, 400, 26, 92

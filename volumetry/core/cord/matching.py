@@ -31,6 +31,7 @@ from volumetry.core.cord.rim import (
     fraction_of,
     rays_that_count,
     rim_fit,
+    sectors_across,
 )
 
 ROUNDS = 5
@@ -172,13 +173,12 @@ def _free(rim: Rim, edge: Edge, sigma: Array, ring: Array) -> Array | None:
     thick sagittal slices the levels of cord and fluid cannot be seen: there the levels of the
     directions within the slices are put in, and the rest is matched.
     """
-    group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
-    spread = sigma.mean(axis=0)[group]
-    is_blurred = spread > 1.5 * spread.min()
-    if not is_blurred.any() or is_blurred.all():
+    is_blurred = sectors_across(sigma)
+    if not is_blurred.any():
         usual = np.median(ring[..., A], axis=1, keepdims=True)
         ring[..., A] = usual + INSIDE_SHARE * (ring[..., A] - usual)
         return None
+    group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
     free = np.ones_like(ring)
     rows = np.clip(np.rint(rim.middles).astype(int), 0, rim.count - 1)
     inside, outside = edge.inside[rows][:, group], edge.outside[rows][:, group]

@@ -134,11 +134,13 @@ def rim_fit(
                 means[block, group, enough] = np.nanmean(part[:, enough], axis=0)
             sigma[block, group] = expected_sigma_mm[rows][:, columns].mean()
     flat = means.reshape(-1, len(U))
-    alone, is_fitted = _rings_fit(
+    parameters, is_fitted = _rings_fit(
         flat, np.zeros(len(flat)), sigma.ravel(), LEVEL_SPREAD[0], SIGMA_SPREAD_MM[0]
     )
-    alone = alone.reshape(blocks, GROUPS, 6)
+    alone = parameters.reshape(blocks, GROUPS, 6)
     middles = 0.5 * (bounds[1:] + bounds[:-1] - 1.0)
+    if sectors_across(expected_sigma_mm).any():
+        return Rim(alone, is_fitted.reshape(blocks, GROUPS), middles, count)
     level = _shared_level(alone, middles, edge)
     added = np.median(alone[..., SIGMA] ** 2 - sigma**2, axis=1, keepdims=True)
     shared = np.sqrt(np.maximum(sigma**2 + added, LOWEST[SIGMA] ** 2))
@@ -151,6 +153,17 @@ def rim_fit(
         middles,
         count,
     )
+
+
+def sectors_across(expected_sigma_mm: Array) -> NDArray[np.bool_]:
+    """Say which sectors lie across thick slices, where levels cannot be seen; (GROUPS,).
+
+    Their levels and point spread say nothing of the others', and are not shared with them.
+    """
+    group = np.linspace(0, ANGLES, GROUPS, endpoint=False).astype(int)
+    spread = expected_sigma_mm.mean(axis=0)[group]
+    is_across = np.asarray(spread > 1.5 * spread.min())
+    return is_across if not is_across.all() else np.zeros_like(is_across)
 
 
 def _shared_level(parameters: Array, middles: Array, edge: Edge) -> Array:
