@@ -14,6 +14,7 @@ from volumetry.core.brain.gates import (
     slice_check,
 )
 from volumetry.core.brain.grid import WorkImage
+from volumetry.core.brain.measures import RELATIVE_ERROR, THICK_RELATIVE_ERROR
 from volumetry.core.brain.registration import BrainPlace
 from volumetry.core.brain.template import Template, template_load
 from volumetry.core.brain.tissue import TissueModel
@@ -131,3 +132,10 @@ def test_the_template_is_symmetric_and_its_ventricles_are_lateral():
     assert np.all(np.abs(lowest[:, 0]) >= 28)
     assert spots[:, 2].min() >= -28
     assert not np.any(lateral & (template.other_mm == 0))
+
+
+def test_thick_slices_never_narrow_an_error():
+    assert THICK_RELATIVE_ERROR.keys() == RELATIVE_ERROR.keys()
+    assert all(
+        THICK_RELATIVE_ERROR[name] >= 2 * RELATIVE_ERROR[name] for name in RELATIVE_ERROR
+    )
