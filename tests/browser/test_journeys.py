@@ -111,7 +111,9 @@ def test_the_timeline_is_read_without_a_mouse(site: House):
 def test_a_technician_finds_the_patient_and_is_told_what_the_file_is(site: House):
     page = site.sign_in("technician")
     page.get_by_role("link", name="Upload", exact=True).click()
+    page.wait_for_url(re.compile("/upload/"))
     page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("V-01")
     found = page.locator("#patients a").first
     expect(found).to_contain_text("V-01")
