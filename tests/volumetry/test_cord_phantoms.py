@@ -178,3 +178,18 @@ def test_nothing_measured_is_not_zero():
     mean = window_mean(position, np.full(10, np.nan), low=2.0, high=8.0)
     assert np.isnan(mean.mean_mm2)
     assert mean.covered == 0.0
+
+
+@pytest.mark.parametrize(
+    ("hint", "outcome", "ask"),
+    [(None, Outcome.NEEDS_LANDMARK, "Click"), ((0.0, 0.0, 0.0), Outcome.REFUSED, "mask")],
+)
+def test_whoever_has_clicked_is_not_asked_to_click_again(
+    monkeypatch: pytest.MonkeyPatch, hint, outcome, ask
+) -> None:
+    monkeypatch.setattr("volumetry.core.cord.engine.profile_of", lambda traced: None)
+    image = tube_image(SHORT, contrast=T2, seed=7)
+    result = measured(image, hint_mm=hint)
+    assert result.outcome is outcome
+    assert ask in str(result.reason)
+    assert not result.measures

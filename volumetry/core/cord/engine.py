@@ -93,10 +93,8 @@ def cord_measure(image: ScanImage, *, request: CordRequest) -> CordMeasurement:
     traced = refined(grid, traced)
     profile = profile_of(traced)
     if profile is None:
-        reason = (
-            "The edge of the cord is visible over less than 10 mm. Click a point on the cord."
-        )
-        return CordMeasurement(Outcome.NEEDS_LANDMARK, reason, grid, located, traced)
+        outcome, reason = _unseen(is_shown=request.hint_mm is not None)
+        return CordMeasurement(outcome, reason, grid, located, traced)
     measurement = CordMeasurement(
         Outcome.OK,
         None,
@@ -149,6 +147,20 @@ def _mask_measured(
         given_mask=mask,
     )
     return _with_level(measurement, request)
+
+
+def _unseen(*, is_shown: bool) -> tuple[Outcome, str]:
+    """Say what to do with a cord of which hardly any edge can be measured.
+
+    Whoever has clicked on the cord is not asked to click again.
+    """
+    found = (
+        "Less than 10 mm of the cord can be measured: its edge is not visible all round, or "
+        "the outline holds more than cord. "
+    )
+    if is_shown:
+        return Outcome.REFUSED, found + "Give an outline of the cord as a mask."
+    return Outcome.NEEDS_LANDMARK, found + "Click a point on the cord."
 
 
 def _hint_from(landmark: Landmark) -> tuple[float, float, float]:
