@@ -7,48 +7,14 @@ of Cox's model (Prentice and Gloeckler 1978, Biometrics 34:57). Many events on o
 which Cox's model has to approximate as ties, are exact here.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from monitoring.core.errors import NotAssessable
 from monitoring.core.series import FloatArray, IntArray, as_floats
+from monitoring.core.survival import LARGEST_EFFECT, HazardFit
 
 STEPS = 60
-LARGEST_EFFECT = 12.0
-"""Log hazard ratio per SD beyond which the likelihood has no maximum (as in `survival`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupedFit:
-    """A fitted model of k covariates.
-
-    Attributes
-    ----------
-    coefficients, standard_errors : arrays, shape (k,)
-        Log hazard ratios per unit of each covariate.
-    """
-
-    coefficients: FloatArray
-    standard_errors: FloatArray
-    log_likelihood: float
-    rows: int
-    events: int
-
-    @property
-    def hazard_ratios(self) -> FloatArray:
-        """Return exp(coefficients)."""
-        return np.exp(self.coefficients)
-
-    def interval(self, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
-        """Return the Wald interval of the hazard ratios."""
-        z = float(stats.norm.ppf(0.5 + level / 2))
-        return (
-            np.exp(self.coefficients - z * self.standard_errors),
-            np.exp(self.coefficients + z * self.standard_errors),
-        )
 
 
 def grouped_fit(
@@ -57,7 +23,7 @@ def grouped_fit(
     is_event: NDArray[np.bool_],
     covariates: FloatArray,
     period: IntArray,
-) -> GroupedFit:
+) -> HazardFit:
     """Fit by Fisher scoring; one baseline hazard per period.
 
     Parameters
@@ -112,7 +78,7 @@ def grouped_fit(
     if float(np.abs(theta[own]).max()) > LARGEST_EFFECT:
         raise NotAssessable("An effect is infinite: a covariate orders the events completely.")
     covariance = np.linalg.inv(information)
-    return GroupedFit(
+    return HazardFit(
         coefficients=as_floats(theta[own] / spread),
         standard_errors=as_floats(np.sqrt(np.diag(covariance))[own] / spread),
         log_likelihood=value,

@@ -31,26 +31,21 @@ class Ties(StrEnum):
     BRESLOW = "breslow"
 
 
-@dataclass(frozen=True, slots=True)
-class CoxFit:
-    """A fitted Cox model of n rows and k covariates.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HazardFit:
+    """A fitted proportional hazards model of n rows and k covariates.
 
     Attributes
     ----------
     coefficients, standard_errors : arrays, shape (k,)
         Log hazard ratios per unit of each covariate.
-    log_likelihood_null, log_likelihood : float
-        Partial log likelihood without covariates and at the fit.
-    concordance : float
-        Share of comparable pairs ordered as the linear predictor says, ties counted half.
+    log_likelihood : float
+        At the fit; partial in Cox's model.
     """
 
     coefficients: FloatArray
     standard_errors: FloatArray
-    covariance: FloatArray
-    log_likelihood_null: float
     log_likelihood: float
-    concordance: float
     rows: int
     events: int
 
@@ -66,6 +61,23 @@ class CoxFit:
             np.exp(self.coefficients - z * self.standard_errors),
             np.exp(self.coefficients + z * self.standard_errors),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoxFit(HazardFit):
+    """A fitted Cox model.
+
+    Attributes
+    ----------
+    log_likelihood_null : float
+        Partial log likelihood without covariates.
+    concordance : float
+        Share of comparable pairs ordered as the linear predictor says, ties counted half.
+    """
+
+    covariance: FloatArray
+    log_likelihood_null: float
+    concordance: float
 
     def likelihood_ratio_p(self) -> float:
         """Return the p value of the likelihood ratio test against no covariate."""

@@ -24,9 +24,9 @@ from monitoring.core.cohort.selection import Selected
 from monitoring.core.cohort.table import DAYS_PER_YEAR, LEVELS
 from monitoring.core.cohort_statistics import holm
 from monitoring.core.errors import NotAssessable
-from monitoring.core.grouped_hazard import GroupedFit, grouped_fit
+from monitoring.core.grouped_hazard import grouped_fit
 from monitoring.core.series import FloatArray
-from monitoring.core.survival import CoxFit, cox_fit
+from monitoring.core.survival import CoxFit, HazardFit, cox_fit
 
 MINIMUM_EVENTS = 10
 MINIMUM_STATE = 5
@@ -41,7 +41,7 @@ class Hazard:
     rows: Rows
     baseline: CoxFit
     full: CoxFit
-    grouped: GroupedFit | None
+    grouped: HazardFit | None
     p_gain: float
 
     @property
@@ -55,7 +55,7 @@ class Hazard:
         return _faster(self.grouped) if self.grouped else (None, None, None)
 
 
-def _faster(fit: CoxFit | GroupedFit) -> tuple[float, float, float]:
+def _faster(fit: HazardFit) -> tuple[float, float, float]:
     """Return the hazard ratio of D per 1 %/yr faster: D counts loss as minus."""
     low, high = fit.interval()
     return float(1 / fit.hazard_ratios[2]), float(1 / high[2]), float(1 / low[2])
@@ -94,7 +94,7 @@ def hazard_of(selected: Selected, courses: Courses, endpoint: str) -> Hazard:
     return Hazard(endpoint, rows, baseline, full, _grouped(rows, columns), p_gain)
 
 
-def _grouped(rows: Rows, columns: FloatArray) -> GroupedFit | None:
+def _grouped(rows: Rows, columns: FloatArray) -> HazardFit | None:
     """Fit the grouped-time model, one baseline hazard per year since the first statement."""
     try:
         return grouped_fit(
