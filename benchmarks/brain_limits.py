@@ -47,7 +47,14 @@ SHOWN = (
     Structure.INTRACRANIAL,
     Structure.THALAMUS,
 )
-CUTS_MM = {"top (vertex)": 25, "bottom": 45, "right side": 25, "back": 30, "front": 30}
+CEREBRUM, CEREBELLUM = (2, 41, 3, 42), (7, 46, 8, 47)
+CUTS_MM = {
+    "top (vertex)": 25,
+    "bottom (cerebellum, temporal poles)": 20,
+    "right side": 25,
+    "back": 30,
+    "front": 30,
+}
 """How much of the brain's own extent is left out of the scan at each side, mm."""
 
 
@@ -130,13 +137,14 @@ def cuts(data: Path, numbers: list[str], seed: int) -> None:
 
 def cut(scan: ScanImage, head: LabelledHead, side: str, amount_mm: int) -> ScanImage:
     """Return the scan without what lies beyond a plane so far inside the brain."""
-    brain = np.argwhere((head.labels > 0) & (head.labels < 100)) + 3
+    # Cerebrum and cerebellum: the brainstem and what follows it reach further down.
+    brain = np.argwhere(np.isin(head.labels, CEREBRUM + CEREBELLUM)) + 3
     low, high = brain.min(axis=0), brain.max(axis=0)
     axis, is_high = {
         "right side": (0, True),
         "back": (1, False),
         "front": (1, True),
-        "bottom": (2, False),
+        "bottom (cerebellum, temporal poles)": (2, False),
         "top (vertex)": (2, True),
     }[side]
     keep = [slice(None)] * 3
