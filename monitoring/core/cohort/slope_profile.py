@@ -5,7 +5,6 @@ interval from its curvature alone is too short on the long side. Here the likeli
 followed: all other parameters are fitted again at every value of the correlation.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +122,9 @@ def equality_p(first: SlopeProfile, second: SlopeProfile) -> float:
     apart = (high - low) / float(np.hypot(first.se, second.se))
     if apart > FAR:
         return float(2 * stats.norm.sf(apart))
-    both: Callable[[float], float] = lambda z: first.rise(z) + second.rise(z)  # noqa: E731
+
+    def both(z: float) -> float:
+        return first.rise(z) + second.rise(z)
+
     found = minimize_scalar(both, bounds=(low, high), method="bounded", options={"xatol": 0.01})
     return float(stats.chi2.sf(max(float(found.fun), 0.0), 1))
