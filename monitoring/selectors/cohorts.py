@@ -1,10 +1,10 @@
 """Reads of cohort definitions and of what was computed of them."""
 
-import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
+import orjson
 from django.db.models import QuerySet
 
 from monitoring.models import Clinic, CohortAnalysis, CohortDefinition, Grant, ScannerEpoch
@@ -45,10 +45,10 @@ def analysis_get(actor: "Actor", pk: UUID) -> CohortAnalysis | None:
     return found.defer("rows", "inputs").first()
 
 
-def analysis_inputs(analysis: CohortAnalysis) -> dict[str, Any]:
-    """Return what an analysis was computed from (`monitoring.core.cohort.inputs`)."""
+def analysis_inputs(analysis: CohortAnalysis) -> orjson.Fragment:
+    """Return what an analysis was computed from (`monitoring.core.cohort.inputs`), written."""
     stored = bytes(analysis.inputs)
-    return dict(json.loads(zlib.decompress(stored))) if stored else {}
+    return orjson.Fragment(zlib.decompress(stored) if stored else b"{}")
 
 
 def definition_of(analysis: CohortAnalysis) -> CohortDefinition | None:

@@ -1,6 +1,5 @@
 """Save cohorts, and compute what the page shows: claimed, in steps, stored once."""
 
-import json
 import time
 import zlib
 from datetime import timedelta
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import orjson
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -138,9 +138,9 @@ def analysis_execute(pk: UUID) -> None:
         )
         raise
     rows = result.pop("rows")
-    inputs = json.dumps(result.pop("inputs"), separators=(",", ":"))
+    inputs = orjson.dumps(result.pop("inputs"), option=orjson.OPT_SERIALIZE_NUMPY)
     mine.update(
-        inputs=zlib.compress(inputs.encode(), level=1),
+        inputs=zlib.compress(inputs, level=1),
         status=status.SUCCEEDED,
         percent=100,
         step="",

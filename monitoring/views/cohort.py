@@ -5,6 +5,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -210,7 +211,7 @@ def cohort_analysis(request: ClinicRequest, pk: UUID) -> HttpResponse:
         "rows": analysis.rows,
         "inputs": selectors.analysis_inputs(analysis),
     }
-    return _download(json.dumps(body), _name(analysis, "analysis", "json"))
+    return _download(orjson.dumps(body), _name(analysis, "analysis", "json"))
 
 
 def _exported(request: ClinicRequest, analysis: CohortAnalysis, what: str) -> None:
@@ -231,7 +232,9 @@ def _name(analysis: CohortAnalysis, what: str, suffix: str) -> str:
     return f"{synthetic}cohort_{analysis.digest[:12]}_{what}.{suffix}"
 
 
-def _download(text: str, name: str, *, content_type: str = "application/json") -> HttpResponse:
+def _download(
+    text: str | bytes, name: str, *, content_type: str = "application/json"
+) -> HttpResponse:
     """Return a file to keep."""
     return HttpResponse(
         text,

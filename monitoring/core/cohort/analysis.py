@@ -82,8 +82,9 @@ def analyse(
     -------
     dict
         JSON values: definition, digest, versions, seed, counts, exclusions, rooms, the
-        selected rows (pseudonymous), and the inputs, cross-sectional and longitudinal, from
-        which everything can be computed again (`inputs.cohort_from_inputs`).
+        selected rows (pseudonymous); and the inputs, cross-sectional and longitudinal, with
+        arrays as columns, from which everything can be computed again
+        (`inputs.cohort_from_inputs`).
     """
     progress(5, "Selecting patients")
     head: dict[str, Any] = {

@@ -1,8 +1,8 @@
-"""What an analysis was computed from, as JSON values, and back: an export can be replayed.
+"""What an analysis was computed from, as JSON writes it, and back: an export can be replayed.
 
-Only the selected patients and controls, only readings of the two kinds that entered; columns of
-numbers, one list per column, in the units of `table`. Numbers keep nine significant digits,
-which changes no printed digit of a result.
+Only the selected patients and controls, only readings of the two kinds that entered; columns
+of numbers, one array per column, in the units of `table`; NaN is written as null. Numbers keep
+nine significant digits, which changes no printed digit of a result.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ WHOLE = frozenset({"patient", "day", "epoch", "kind", "level"})
 
 
 def inputs_of(selected: Selected) -> dict[str, Any]:
-    """Return the part of a cohort that the analysis used."""
+    """Return the part of a cohort that the analysis used; its columns are arrays."""
     cohort = selected.cohort
     own = selected.patient
     position = np.full(cohort.size, -1)
@@ -54,28 +54,30 @@ def inputs_of(selected: Selected) -> dict[str, Any]:
         "epochs": list(cohort.epochs),
         "epoch_ids": list(cohort.epoch_ids),
         "is_synthetic": cohort.is_synthetic,
-        "sex": _listed(cohort.sex[own]),
-        "birth_year": _listed(cohort.birth_year[own]),
-        "onset": _listed(cohort.onset[own]),
+        "sex": _printed(cohort.sex[own]),
+        "birth_year": _printed(cohort.birth_year[own]),
+        "onset": _printed(cohort.onset[own]),
         "readings": {
-            "patient": position[readings.patient[used]].tolist(),
-            "day": readings.day[used].tolist(),
-            "epoch": readings.epoch[used].tolist(),
-            "kind": readings.kind[used].tolist(),
+            "patient": position[readings.patient[used]],
+            "day": readings.day[used],
+            "epoch": readings.epoch[used],
+            "kind": readings.kind[used],
         },
     }
     for at, name in enumerate(COLUMNS):
         values = readings.values[used, at]
         if np.isfinite(values).any():
-            said["readings"][name] = _listed(values)
+            said["readings"][name] = _printed(values)
     for name, form in TABLES.items():
         table = getattr(cohort, name)
         rows = position[table.patient] >= 0
-        said[name] = {one.name: _listed(getattr(table, one.name)[rows]) for one in fields(form)}
-        said[name]["patient"] = position[table.patient[rows]].tolist()
+        said[name] = {
+            one.name: _printed(getattr(table, one.name)[rows]) for one in fields(form)
+        }
+        said[name]["patient"] = position[table.patient[rows]]
         if name == "edss":
             said["systems"] = {
-                system: _listed(cohort.systems[rows, at]) for at, system in enumerate(SYSTEMS)
+                system: _printed(cohort.systems[rows, at]) for at, system in enumerate(SYSTEMS)
             }
     return said
 
@@ -140,16 +142,14 @@ def _sorted_by_patient(cohort: Cohort) -> Cohort:
     return replace(cohort, **sorted_tables)
 
 
-def _listed(values: NDArray[Any]) -> list[Any]:
-    """Return numbers as JSON knows them, nine digits long, None for NaN."""
+def _printed(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a column with nine significant digits."""
     if np.issubdtype(values.dtype, np.integer):
-        return list(values.tolist())
+        return values
     known = np.isfinite(values) & (values != 0)
     safe = np.where(known, values, 1.0)
     scale = 10.0 ** (8 - np.floor(np.log10(np.abs(safe))))
-    out = np.where(known, np.rint(safe * scale) / scale, values).astype(object)
-    out[np.isnan(values)] = None
-    return list(out.tolist())
+    return np.where(known, np.rint(safe * scale) / scale, values)
 
 
 def _numbers(values: Any) -> FloatArray:

@@ -1,9 +1,9 @@
 """An exported analysis carries everything that it was computed from."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 
 from monitoring.core.cohort.analysis import analyse
@@ -25,7 +25,7 @@ def test_the_inputs_of_an_export_give_its_numbers_again():
     whole = replace(whole, birth_year=np.where(np.arange(190) % 9, whole.birth_year, np.nan))
     first = analyse(whole, Definition())
 
-    inputs = json.loads(json.dumps(first["inputs"]))
+    inputs = orjson.loads(orjson.dumps(first["inputs"], option=orjson.OPT_SERIALIZE_NUMPY))
     again = analyse(cohort_from_inputs(inputs), Definition())
 
     assert len(inputs["ids"]) == first["counts"]["patients"] + first["counts"]["controls"]
