@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import orjson
 from django.db.models import (
     CharField,
     Count,
@@ -24,6 +25,7 @@ from django.db.models import (
     Q,
     Subquery,
 )
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from monitoring.core.cohort.table import (
@@ -50,6 +52,7 @@ from monitoring.models import (
     PhenotypePeriod,
     Relapse,
     Review,
+    Scan,
     ScannerEpoch,
     Sequence,
     Sex,
@@ -58,12 +61,13 @@ from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import CORD_LEVELS
 from monitoring.selectors.side_by_side import side_by_side
 from volumetry.core.types import Quantity, Structure
-from volumetry.models import Measurement, Outcome, QualityResult, Status, VolumetryRun
+from volumetry.models import Outcome, QualityResult, Status, VolumetryRun
 
 CHUNK = 20_000
 _AREAS = frozenset({Structure.CORPUS_CALLOSUM.value})
 _MISSING = float("nan")
 _NO_BRAIN = (None,) * (len(COLUMNS) - 2)
+_LEVELS = len(CORD_LEVELS)
 
 
 def data_version(clinic: Clinic) -> str:
@@ -93,14 +97,18 @@ def cohort_of(clinic: Clinic) -> Cohort:
     index = {row[0]: place for place, row in enumerate(people)}
     sexes = {Sex.FEMALE.value: 0.0, Sex.MALE.value: 1.0}
     found = side_by_side({
-        "readings": lambda: _readings(clinic, index),
+        "runs": lambda: _runs(clinic),
+        "scans": lambda: _scans(clinic),
+        "unusable": lambda: _unusable_runs(clinic),
         "statements": lambda: _statements(clinic, index),
         "edss": lambda: _edss(clinic, index),
         "lesions": lambda: _lesions(clinic, index),
         "relapses": lambda: _relapses(clinic, index),
         "phenotypes": lambda: _phenotypes(clinic, index),
     })  # fmt: skip
-    readings, kinds, epochs = found["readings"]
+    readings, kinds, epochs = _readings(
+        clinic, index, found["scans"], found["runs"], found["unusable"]
+    )
     edss, systems = found["edss"]
     return Cohort(
         ids=tuple(row[1] for row in people),
@@ -137,9 +145,17 @@ class _Number(_AsRead, Cast):
     """A column as a floating-point number."""
 
 
+class _Text(Cast):
+    """An id as the database's own text; groups are made by the id, not by its text."""
+
+    def get_group_by_cols(self) -> list[Any]:
+        """Group by the id."""
+        return list(self.source_expressions[0].get_group_by_cols())
+
+
 def _text(name: str) -> Cast:
     """Return an id as the database's own text."""
-    return Cast(name, CharField())
+    return _Text(name, CharField())
 
 
 def _table(rows: Iterable[tuple[Any, ...]], width: int) -> FloatArray:
@@ -196,10 +212,13 @@ def _edss(clinic: Clinic, index: dict[str, int]) -> tuple[Long, Any]:
 
 
 def _readings(
-    clinic: Clinic, index: dict[str, int]
+    clinic: Clinic,
+    index: dict[str, int],
+    scans: dict[str, tuple[Any, ...]],
+    runs: Iterable[tuple[Any, ...]],
+    unusable: set[str],
 ) -> tuple[Readings, tuple[Kind, ...], list[ScannerEpoch]]:
     """Return the usable numbers of every run of the versions that the clinic follows."""
-    facts = _facts(clinic)
     names = dict(Sequence.choices)
     epochs = list(
         ScannerEpoch.objects.filter(scanner__clinic=clinic)
@@ -218,24 +237,22 @@ def _readings(
 
     rows: list[tuple[int, int, int, int]] = []
     values: list[tuple[float | None, ...]] = []
-    levels = len(CORD_LEVELS)
-    for run, *numbers in _numbers(clinic):
-        fact = facts.get(run)
-        if fact is None:
+    # The newest run per scan and method: the rows come in the order of their end.
+    newest = {(row[1], row[2]): row for row in runs}
+    for run, image, method, version, *numbers in newest.values():
+        if run in unusable:
             continue
-        method, version, patient, day, epoch, sequence = fact
+        patient, day, epoch, sequence = scans[image]
         where = (index[patient], day.toordinal(), place[epoch])
-        brain = numbers[2 * levels :]
+        brain = numbers[2 * _LEVELS :]
         if any(value is not None for value in brain):
             rows.append((*where, kind("brain", method, version)))
             values.append((*brain, None, None))
-        for level, area, size in zip(
-            CORD_LEVELS, numbers[:levels], numbers[levels : 2 * levels], strict=True
-        ):
-            if area is not None:
+        for at, level in enumerate(CORD_LEVELS):
+            if numbers[at] is not None:
                 contrast = names.get(sequence, sequence)
                 rows.append((*where, kind(str(level), method, version, contrast)))
-                values.append((*_NO_BRAIN, area, size))
+                values.append((*_NO_BRAIN, numbers[at], numbers[_LEVELS + at]))
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     readings = Readings(
         table[:, 0],
@@ -247,56 +264,52 @@ def _readings(
     return readings, tuple(kinds), epochs
 
 
-def _facts(clinic: Clinic) -> dict[str, tuple[Any, ...]]:
-    """Return method, version, patient, day, epoch and sequence of every run that counts."""
-    unusable = _unusable_runs(clinic)
+def _scans(clinic: Clinic) -> dict[str, tuple[Any, ...]]:
+    """Return patient, day, epoch and sequence of every image."""
+    rows = Scan.objects.filter(clinic=clinic).order_by()
+    return {
+        image: tuple(where)
+        for image, *where in rows.values_list(
+            _text("image_id"),
+            _text("session__visit__patient_id"),
+            "session__visit__date",
+            Coalesce("epoch__merged_into_id", "epoch_id"),
+            "sequence",
+        ).iterator(CHUNK)
+    }
+
+
+def _runs(clinic: Clinic) -> list[tuple[Any, ...]]:
+    """Return the measured runs that the clinic follows in the order of their end.
+
+    A row holds run, image, method, version, cord area per level, cord volume per level and the
+    brain's numbers.
+    """
+
+    def picked(structure: str, quantity: str) -> Max:
+        wanted = Q(measurements__structure=structure, measurements__quantity=quantity)
+        return _Largest("measurements__value", filter=wanted)
+
+    columns = {f"cord{i}": picked(s, Quantity.MEAN_CSA) for i, s in enumerate(CORD_LEVELS)}
+    columns |= {f"size{i}": picked(s, Quantity.VOLUME) for i, s in enumerate(CORD_LEVELS)}
+    columns |= {
+        f"brain{i}": picked(name, Quantity.AREA if name in _AREAS else Quantity.VOLUME)
+        for i, name in enumerate((*BRAIN_STRUCTURES, INTRACRANIAL))
+    }
     runs = (
         VolumetryRun.objects.filter(
-            image__scan__clinic=clinic,
+            image__in=Scan.objects.filter(clinic=clinic).values("image"),
             before__isnull=True,
             status=Status.SUCCEEDED,
             outcome__in=[Outcome.OK, Outcome.NEEDS_LANDMARK],
         )
         .exclude(not_followed(clinic))
         .order_by("finished_at")
-        .values_list(
-            _text("pk"),
-            _text("image_id"),
-            "method",
-            "method_version",
-            _text("image__scan__session__visit__patient_id"),
-            "image__scan__session__visit__date",
-            Coalesce("image__scan__epoch__merged_into_id", "image__scan__epoch_id"),
-            "image__scan__sequence",
-        )
+        .values("pk", "image_id", "method", "method_version", "finished_at")
+        .annotate(**columns)
+        .values_list(_text("pk"), _text("image_id"), "method", "method_version", *columns)
     )
-    newest: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for row in runs.iterator(CHUNK):
-        newest[row[1], row[2]] = row
-    return {row[0]: row[2:] for row in newest.values() if row[0] not in unusable}
-
-
-def _numbers(clinic: Clinic) -> Iterable[tuple[Any, ...]]:
-    """Return run, cord area and volume per level and the brain's numbers, one row per run."""
-    brain = (*BRAIN_STRUCTURES, INTRACRANIAL)
-
-    def picked(structure: str, quantity: str) -> Max:
-        return _Largest("value", filter=Q(structure=structure, quantity=quantity))
-
-    columns = {f"cord{i}": picked(s, Quantity.MEAN_CSA) for i, s in enumerate(CORD_LEVELS)}
-    columns |= {f"size{i}": picked(s, Quantity.VOLUME) for i, s in enumerate(CORD_LEVELS)}
-    columns |= {
-        f"brain{i}": picked(name, Quantity.AREA if name in _AREAS else Quantity.VOLUME)
-        for i, name in enumerate(brain)
-    }
-    rows = (
-        Measurement.objects.filter(run__image__scan__clinic=clinic)
-        .order_by()
-        .values("run_id")
-        .annotate(run_text=_text("run_id"), **columns)
-        .values_list("run_text", *columns)
-    )
-    yield from rows.iterator(CHUNK)
+    return list(runs.iterator(CHUNK))
 
 
 def _unusable_runs(clinic: Clinic) -> set[str]:
@@ -364,16 +377,15 @@ def _statements(clinic: Clinic, index: dict[str, int]) -> Statements:
     newest = DivergenceEstimate.objects.filter(patient=OuterRef("pk")).order_by(
         "-created_at", "-id"
     )
-    last = (
-        Patient.objects.filter(clinic=clinic)
-        .annotate(last=Subquery(newest.values("pk")[:1]))
-        .filter(last__isnull=False)
-    )
+    last = Patient.objects.filter(clinic=clinic).values(last=Subquery(newest.values("pk")[:1]))
     rows: list[tuple[float, ...]] = []
-    histories = DivergenceEstimate.objects.filter(pk__in=last.values("last")).values_list(
-        _text("patient_id"), F("payload__history")
+    histories = (
+        DivergenceEstimate.objects.filter(pk__in=last)
+        .order_by()
+        .values_list(_text("patient_id"), KeyTextTransform("history", "payload"))
     )
-    for patient, history in histories.iterator(2000):
+    for patient, text in histories.iterator(2000):
+        history = orjson.loads(text) if text else ()
         rows.extend(
             (
                 index[patient],
@@ -384,7 +396,7 @@ def _statements(clinic: Clinic, index: dict[str, int]) -> Statements:
                 _number(past.get("cord_percent_per_year")),
                 LEVELS.index(past["level"]),
             )
-            for past in history or ()
+            for past in history
             if past.get("as_of") and past.get("level") in LEVELS
         )
     table = np.array(sorted(rows, key=lambda row: row[:2]), dtype=np.float64).reshape(-1, 7)
