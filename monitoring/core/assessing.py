@@ -4,9 +4,7 @@ Observations and events as in `monitoring.core.tables`; assessments have `ASSESS
 whose numbers are empty where the level is ``insufficient``.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 
@@ -17,7 +15,7 @@ from monitoring.core.divergence import (
     assess_patient,
 )
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.tables import read_events, read_observations
+from monitoring.core.tables import read_events, read_observations, table_text
 from monitoring.core.types import Divergence
 
 ASSESSMENT_COLUMNS = (
@@ -84,7 +82,7 @@ def assess_table(
         for name, own in zip(chosen, _assessed(records, parameters, as_of), strict=True):
             fallback = max(one.when for one in patients[name])
             rows += [_row(name, one, fallback) for one in own]
-    return _text(ASSESSMENT_COLUMNS, rows)
+    return table_text(ASSESSMENT_COLUMNS, rows)
 
 
 def _assessed(
@@ -127,12 +125,3 @@ def _row(patient: str, one: Divergence, fallback: date) -> list[str]:
 def _cell(number: float | None) -> str:
     """Write a number with six decimals, nothing for None and no minus before a zero."""
     return "" if number is None else f"{round(number, 6) + 0.0:.6f}"
-
-
-def _text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()

@@ -16,7 +16,8 @@ import numpy as np
 from scipy import stats
 
 from monitoring.core.evaluation import Alarms, Looks, alarms, look_at
-from monitoring.core.parameter_set import EpochOffsets, Parameters
+from monitoring.core.parameter_set import Parameters
+from monitoring.core.priors import EpochOffsets
 from monitoring.core.profiles import PROFILES, Profile
 from monitoring.core.series import FloatArray
 from monitoring.core.simulation import Scanners, simulate_cohort, simulate_scanners

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from monitoring.core.parameter_set import Policy
+from monitoring.core.priors import Policy
 from monitoring.core.types import Level, Needs, Region
 
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from monitoring.core.alternatives import Alternatives
-from monitoring.core.parameter_set import EpochOffsets, Parameters
+from monitoring.core.parameter_set import Parameters
 from monitoring.core.posterior import event_rows, robust_weights, walk_kernel
+from monitoring.core.priors import EpochOffsets
 from monitoring.core.series import (
     BRAIN,
     CORD,

@@ -19,6 +19,14 @@ from numpy.typing import NDArray
 
 from monitoring.core.alternatives import DAY, Alternatives
 from monitoring.core.errors import InvalidParameters
+from monitoring.core.priors import (
+    ChangePrior,
+    EpochOffsets,
+    Policy,
+    Robustness,
+    StepPrior,
+    is_covariance,
+)
 
 MODEL_VERSION = "cpb-1"
 
@@ -31,82 +39,6 @@ leaves the covariance well conditioned.
 """
 
 Pair = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ChangePrior:
-    """Prior of a bend kappa of the cord slope at time tau on a grid (model section 3)."""
-
-    kappa_mean: float
-    kappa_sd: float
-    p_from_onset: float
-    hazard_per_year: float
-    grid_step_years: float
-    grid_end_years: float
-
-    def grid(self) -> NDArray[np.float64]:
-        """Return the candidate onsets of change, years since the first scan."""
-        steps = round(self.grid_end_years / self.grid_step_years)
-        return np.arange(steps + 1, dtype=np.float64) * np.float64(self.grid_step_years)
-
-    def probabilities(self) -> NDArray[np.float64]:
-        """Return the prior probability of each candidate onset, before truncation at now."""
-        grid = self.grid()
-        later = (
-            (1 - self.p_from_onset)
-            * self.hazard_per_year
-            * self.grid_step_years
-            * np.exp(-self.hazard_per_year * grid)
-        )
-        return np.where(grid == 0, self.p_from_onset, later)
-
-
-@dataclass(frozen=True, slots=True)
-class StepPrior:
-    """Prior of a sudden loss of cord area (a lesion): percent, and how many a year."""
-
-    mean: float
-    sd: float
-    rate_per_year: float
-
-
-@dataclass(frozen=True, slots=True)
-class Robustness:
-    """Student-t weighting: degrees of freedom, rounds, and slack for a real bend."""
-
-    nu: float
-    rounds: int
-    extra_cord_walk_variance: float
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Minimum data, entry lines of the levels, and the margin for leaving them."""
-
-    minimum_brain_scans: int
-    minimum_cord_scans: int
-    minimum_years: float
-    watch_p_faster_than_1: float
-    watch_p_change: float
-    flag_p_faster_than_1: float
-    flag_p_change: float
-    hysteresis: float
-    outlier_weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class EpochOffsets:
-    """Offsets of scanner epochs estimated in a reference cohort, percent.
-
-    ``covariance`` is the joint posterior covariance, brain offsets first, then cord offsets;
-    ``patients`` counts the reference patients scanned in each epoch.
-    """
-
-    names: tuple[str, ...] = ()
-    brain: tuple[float, ...] = ()
-    cord: tuple[float, ...] = ()
-    covariance: tuple[tuple[float, ...], ...] = ()
-    patients: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,13 +187,17 @@ class Parameters:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Build a set from its JSON document."""
         try:
-            return cls(**_fields(document))
+            found = cls(**_fields(document))
         except InvalidParameters:
             raise
         except KeyError as error:
             raise InvalidParameters(f"The parameter file lacks {error.args[0]!r}.") from error
         except (TypeError, ValueError) as error:
             raise InvalidParameters(f"The parameter file cannot be read: {error}.") from error
+        unknown = sorted(set(document) - set(found.to_document()))
+        if unknown:
+            raise InvalidParameters(f"The parameter file names unknown {', '.join(unknown)}.")
+        return found
 
 
 @lru_cache(maxsize=256)
@@ -351,9 +287,6 @@ def _check(parameters: Parameters) -> None:
         "quality_multiplier": parameters.quality_multiplier,
         "epoch_offset_prior_sd": parameters.epoch_offset_prior_sd,
         "time_constant_years": (parameters.pseudo_atrophy_years,),
-        "kappa_sd": (parameters.change.kappa_sd,),
-        "grid_step_years": (parameters.change.grid_step_years,),
-        "nu": (parameters.robustness.nu,),
     }
     for name, values in positive.items():
         if not all(math.isfinite(value) and value > 0 for value in values):
@@ -371,66 +304,10 @@ def _check(parameters: Parameters) -> None:
         raise InvalidParameters("The means must be finite numbers.")
     if not -1 < parameters.slope_correlation < 1:
         raise InvalidParameters("slope.correlation must lie between -1 and 1.")
-    if parameters.level_cov is not None and not _is_covariance(parameters.level_covariance()):
-        raise InvalidParameters("level.cov must be positive definite.")
-    _check_change(parameters.change, parameters.steps)
-    _check_policy(parameters.policy)
-    _check_offsets(parameters.epochs)
-
-
-def _is_covariance(matrix: NDArray[np.float64]) -> bool:
-    """Say whether a matrix is finite, symmetric and positive definite."""
-    if not np.all(np.isfinite(matrix)) or not np.allclose(matrix, matrix.T):
-        return False
-    return bool(np.linalg.eigvalsh(matrix)[0] > 0)
-
-
-def _check_change(change: ChangePrior, steps: StepPrior | None) -> None:
-    """Raise InvalidParameters where the prior of a change or a step is no distribution."""
-    if steps is not None and not (
-        math.isfinite(steps.mean) and 0 < steps.sd < math.inf and 0 <= steps.rate_per_year < 1
+    if parameters.level_cov is not None and not is_covariance(
+        parameters.level_covariance(), least=1e-12
     ):
-        raise InvalidParameters("steps must be a mean, a positive SD and a yearly rate.")
-    numbers = (change.kappa_mean, change.grid_end_years, change.hazard_per_year)
-    if not all(math.isfinite(value) for value in numbers):
-        raise InvalidParameters("The change prior must be finite numbers.")
-    if not 0 <= change.p_from_onset < 1 or change.hazard_per_year < 0:
-        raise InvalidParameters("The change prior must be probabilities.")
-    if change.grid_end_years < 0:
-        raise InvalidParameters("The grid of onsets must not end before 0.")
-
-
-def _check_policy(policy: Policy) -> None:
-    """Raise InvalidParameters where the lines of the levels contradict each other."""
-    pairs = (
-        (policy.watch_p_faster_than_1, policy.flag_p_faster_than_1),
-        (policy.watch_p_change, policy.flag_p_change),
-    )
-    if not all(0 < watch <= flag <= 1 for watch, flag in pairs):
-        raise InvalidParameters("Each watch line must lie above 0 and not above its flag line.")
-    if not 0 <= policy.hysteresis < min(watch for watch, _ in pairs):
-        raise InvalidParameters("The hysteresis must be smaller than every watch line.")
-    if min(policy.minimum_brain_scans, policy.minimum_cord_scans) < 2:
-        raise InvalidParameters("Two scans never carry a statement: the minimum is at least 2.")
-    if not math.isfinite(policy.minimum_years) or policy.minimum_years <= 0:
-        raise InvalidParameters("minimum_years must be positive.")
-
-
-def _check_offsets(epochs: EpochOffsets) -> None:
-    """Raise InvalidParameters where the offsets do not fit their epochs."""
-    count = len(epochs.names)
-    if len(set(epochs.names)) != count:
-        raise InvalidParameters("An epoch is named twice.")
-    if not len(epochs.brain) == len(epochs.cord) == len(epochs.patients) == count:
-        raise InvalidParameters("Every epoch needs a brain offset, a cord offset and a count.")
-    if count == 0:
-        if epochs.covariance:
-            raise InvalidParameters("There is an offset covariance without any epoch.")
-        return
-    covariance = np.array(epochs.covariance)
-    if covariance.shape != (2 * count, 2 * count) or not np.all(np.isfinite(covariance)):
-        raise InvalidParameters(f"The offset covariance must be {2 * count} x {2 * count}.")
-    if not np.allclose(covariance, covariance.T, atol=1e-9):
-        raise InvalidParameters("The offset covariance must be symmetric.")
-    if np.linalg.eigvalsh(covariance)[0] < -1e-9:
-        raise InvalidParameters("The offset covariance must be positive semi-definite.")
+        raise InvalidParameters("level.cov must be positive definite.")
+    # At the end of the grid: the chance of "nothing happened" is what the others leave.
+    if parameters.alternatives().prior.sum() >= 1:
+        raise InvalidParameters("The chances of a bend and a step add up to 1 or more.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from monitoring.core.observations import DAYS_PER_YEAR
-from monitoring.core.parameter_set import Policy
+from monitoring.core.priors import Policy
 from monitoring.core.types import Needs, Region
 
 

@@ -22,8 +22,9 @@ from monitoring.core.marginal_likelihood import (
     penalty,
     theta_of,
 )
-from monitoring.core.parameter_set import EpochOffsets, Parameters, literature_defaults
+from monitoring.core.parameter_set import Parameters, literature_defaults
 from monitoring.core.posterior import solve
+from monitoring.core.priors import EpochOffsets
 from monitoring.core.series import BRAIN, CORD, FloatArray, Series, pack
 
 MINIMUM_PATIENTS = 20

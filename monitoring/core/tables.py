@@ -1,4 +1,4 @@
-"""Reading the tables of the command line: every cell is checked, every refusal names its line.
+"""The tables of the command line: every cell read is checked, every refusal names its line.
 
 Formats (CSV, header required, columns in any order, further columns ignored):
 
@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -26,7 +26,11 @@ OBSERVATION_COLUMNS = ("patient_id", "date", "region", "value", "epoch", "qualit
 EVENT_COLUMNS = ("patient_id", "date", "event")
 CONTROL_COLUMNS = ("sex", "birth_year", "structure", "method", "contrast")
 
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ISO_DATE = re.compile(r"(19|20|21)\d{2}-\d{2}-\d{2}")
+"""A century that a scan or a relapse can have: year 1 or 2914 is a slip, not a day."""
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabulators"}
+
 _YEAR = re.compile(r"(18|19|20)\d{2}")
 
 Word = TypeVar("Word")
@@ -109,10 +113,22 @@ def read_controls(text: str) -> dict[str, list[Control]]:
     return people
 
 
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
 def _observation(cells: Sequence[str], table: str, line: int) -> tuple[str, Observation]:
     """Return the patient and the checked observation of one row."""
     patient, day, region, value, epoch, quality = cells
     _named(patient, table, line)
+    if not epoch:
+        # Scans of unknown scanners must not pass for scans of one scanner.
+        raise InvalidTable(f"{table}, line {line}: epoch is empty; name the scanner.")
     observation = Observation(
         _parsed_date(day) or _no_date(day, table, line),
         _REGIONS.get(region) or _unknown(_REGIONS, region, "region", table, line),
@@ -161,6 +177,12 @@ def _rows(
 def _header(cells: list[str], columns: Sequence[str], *, table: str) -> list[str]:
     """Check the header line."""
     missing = [column for column in columns if column not in cells]
+    for mark, name in _OTHER_SEPARATORS.items():
+        if missing and any(mark in cell for cell in cells):
+            raise InvalidTable(
+                f"The {table} are separated by {name}: separate the columns by commas and "
+                "write decimals with a point."
+            )
     if missing:
         raise InvalidTable(f"The {table} lack the column {', '.join(missing)}.")
     twice = sorted({cell for cell in cells if cell and cells.count(cell) > 1})
@@ -188,7 +210,7 @@ def _parsed_date(text: str) -> date | None:
 
 def _no_date(text: str, table: str, line: int) -> date:
     """Refuse a cell that is no ISO date of day precision."""
-    raise InvalidTable(f"{table}, line {line}: {text!r} is not a date (YYYY-MM-DD).")
+    raise InvalidTable(f"{table}, line {line}: {text!r} is not a date (YYYY-MM-DD, from 1900).")
 
 
 def _number(text: str, table: str, line: int) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from monitoring.core.parameter_set import Policy
+from monitoring.core.priors import Policy
 
 
 def _chance(label: str) -> forms.FloatField:

@@ -10,7 +10,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not UTF-8 text.") from error
+        raise CommandError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -27,7 +27,8 @@ from monitoring.core.expected_flags import (
     profile_of,
 )
 from monitoring.core.norms import own_norms
-from monitoring.core.parameter_set import Parameters, Policy, literature_defaults
+from monitoring.core.parameter_set import Parameters, literature_defaults
+from monitoring.core.priors import Policy
 from monitoring.core.reference import ReferenceFit, compare_parameters, fit_reference
 from monitoring.core.types import Region
 from monitoring.models import (
@@ -106,12 +107,10 @@ def policy_of(base: Parameters, lines: Mapping[str, Any]) -> Policy:
     ValidationError
         Where the lines contradict each other.
     """
-    policy = replace(base.policy, **lines)
     try:
-        replace(base, policy=policy)
+        return replace(base.policy, **lines)
     except InvalidParameters as error:
         raise ValidationError(str(error)) from error
-    return policy
 
 
 def proposal_compute(proposal_id: UUID) -> None:

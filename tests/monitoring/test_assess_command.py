@@ -51,8 +51,9 @@ def test_a_refused_table_writes_nothing(tmp_path):
     assert not out.exists()
 
 
-def test_a_binary_file_is_refused(tmp_path):
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", "patient_id\nMüller\n".encode("cp1252")])
+def test_a_file_in_another_encoding_is_refused(tmp_path, content):
     bad = tmp_path / "bad.csv"
-    bad.write_bytes(b"\xff\xfe\x00")
+    bad.write_bytes(content)
     with pytest.raises(CommandError, match="not UTF-8 text"):
         call_command("assess", bad, "--out", tmp_path / "out.csv")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.core.parameter_set import EpochOffsets, Parameters, literature_defaults
+from monitoring.core.parameter_set import Parameters, literature_defaults
+from monitoring.core.priors import EpochOffsets
 from monitoring.core.series import Series
 
 DATA = Path(__file__).parent / "data"

@@ -18,7 +18,8 @@ from monitoring.core.divergence import (
     inputs_digest,
 )
 from monitoring.core.errors import InvalidObservation
-from monitoring.core.parameter_set import EpochOffsets, literature_defaults
+from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.priors import EpochOffsets
 from monitoring.core.profiles import PROFILES
 from monitoring.core.simulation import simulate_cohort
 from monitoring.core.types import (

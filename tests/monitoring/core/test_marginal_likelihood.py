@@ -13,7 +13,8 @@ from monitoring.core.marginal_likelihood import (
     penalty,
     theta_of,
 )
-from monitoring.core.parameter_set import StepPrior, literature_defaults
+from monitoring.core.parameter_set import literature_defaults
+from monitoring.core.priors import StepPrior
 from monitoring.core.profiles import PROFILES
 from monitoring.core.reference import (
     WALK_WIDENING,

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from monitoring.core.estimates import DIVERGENCE, posterior_table
-from monitoring.core.parameter_set import StepPrior, literature_defaults
+from monitoring.core.parameter_set import literature_defaults
 from monitoring.core.posterior import solve
+from monitoring.core.priors import StepPrior
 from monitoring.core.series import Series, pack
 from tests.monitoring.core.fixture import document, fixture_parameters, series_of
 
