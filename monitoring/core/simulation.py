@@ -38,13 +38,19 @@ class SimulatedPatient:
     series : Series
         Usable rows on the patient's own clock; ``series.years`` starts at the first usable
         scan, ``offset_years`` after onset.
-    onset_of_change : float or None
-        Years from onset at which the cord began to accelerate, if in view.
-    conversion : float or None
-        Years from onset of the latent conversion, also beyond the follow-up.
+    entry : float
+        Onset on the calendar of the scanners, years.
+    acceleration, conversion : float
+        Years from onset at which the cord begins to accelerate and the latent conversion
+        comes, also beyond the follow-up; infinity means never.
+    true_years : array, shape (visits,)
+        Years from onset of every visit, also of those without a usable scan.
+    true_slopes : array, shape (2, steps)
+        Percent per year of brain and cord on a grid of `STEP_YEARS` from onset.
     """
 
     series: Series
+    entry: float
     offset_years: float
     follow_up: float
     conversion: float
@@ -283,6 +289,7 @@ def _measured(
         cohort.append(
             SimulatedPatient(
                 series=series,
+                entry=float(lives.entry[patient]),
                 offset_years=offset,
                 follow_up=float(lives.follow_up[patient]),
                 conversion=float(lives.conversion[patient]),

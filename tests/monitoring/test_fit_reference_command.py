@@ -1,7 +1,6 @@
 """The command `fit_reference`: its file is what `assess --parameters` takes."""
 
 import json
-from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -10,25 +9,14 @@ from django.core.management import CommandError, call_command
 from monitoring.core.norms import Norm, Sex
 from monitoring.core.parameter_set import Parameters
 from monitoring.core.profiles import PROFILES
-from monitoring.core.simulation import simulate_cohort
-
-WORDS = ("good", "fair", "poor")
+from monitoring.core.simulated_tables import simulated_tables
 
 
 @pytest.fixture
 def observations(tmp_path):
-    lines = ["patient_id,date,region,value,epoch,quality"]
-    cohort = simulate_cohort(PROFILES["base"], patients=40, rng=np.random.default_rng(2))
-    for number, one in enumerate(cohort):
-        series = one.series
-        for row in range(series.years.size):
-            when = date(2005, 1, 1) + timedelta(days=round(series.years[row] * 365.25))
-            region, start = (("brain", 1.1e6), ("cord", 70.0))[series.region[row]]
-            value = start * np.exp(series.y[row] / 100)
-            word = WORDS[series.quality[row]]
-            lines.append(f"P{number},{when},{region},{value:.8g},{series.epochs[row]},{word}")
+    tables = simulated_tables(PROFILES["base"], patients=40, seed=2)
     path = tmp_path / "observations.csv"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(tables.observations)
     return path
 
 
