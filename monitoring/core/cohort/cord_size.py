@@ -5,6 +5,7 @@ compared between the groups given age, sex, head size, disease duration and scan
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -65,11 +66,11 @@ def area_room(selected: Selected) -> Room:
     return Room(slug, title, question, verdict, answer, tuple(notes), tuple(tables), figures)
 
 
-def by_group(selected: Selected, size: Size) -> tuple[list[dict[str, object]], list[str]]:
+def by_group(selected: Selected, size: Size) -> tuple[list[dict[str, Any]], list[str]]:
     """Return mean with interval, spread and points per group, and why some have none."""
     values = selected.values[:, column(size.column)]
     named = [("Controls", selected.is_control), *edss_groups(selected)]
-    figure: list[dict[str, object]] = []
+    figure: list[dict[str, Any]] = []
     notes = []
     for name, chosen in named:
         own = values[chosen & np.isfinite(values)]
@@ -94,13 +95,10 @@ def thinned(values: FloatArray, *, most: int = 240) -> FloatArray:
     return as_floats(np.sort(values)[places])
 
 
-def _sizes_table(selected: Selected, size: Size, figure: list[dict[str, object]]) -> Table:
+def _sizes_table(selected: Selected, size: Size, figure: list[dict[str, Any]]) -> Table:
     """Return means, intervals and spreads."""
     keys = ("group", "n", "value", "low", "high", "sd")
-    rows: list[tuple[Cell, ...]] = [
-        tuple(one[key] for key in keys)  # type: ignore[misc]
-        for one in figure
-    ]
+    rows: list[tuple[Cell, ...]] = [tuple(one[key] for key in keys) for one in figure]
     return Table(
         size.slug,
         f"{size.noun.capitalize()} by group",

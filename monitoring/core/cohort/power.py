@@ -113,8 +113,9 @@ def power_room(selected: Selected) -> Room:
             for g in (0.3, 0.5, 0.8)
         ),
     ]
-    power = float(rows[0][2]) if min(mild, rest) >= MINIMUM_PAIRS else float("nan")  # type: ignore[arg-type]
-    if not np.isfinite(power):
+    power = correlation_power(0.6, mild, 0.2, rest)
+    is_enough = min(mild, rest) >= MINIMUM_PAIRS and np.isfinite(power)
+    if not is_enough:
         answer = (
             f"{mild} patients in {groups[0][0]} and {rest} beyond are too few to tell two "
             "correlations apart."
@@ -123,8 +124,7 @@ def power_room(selected: Selected) -> Room:
         answer = (
             f"With {mild} patients in {groups[0][0]} and {rest} beyond, a correlation that "
             f"falls from 0.6 to 0.2 would be found with a probability of {100 * power:.0f} %. "
-            f"Between EDSS 2–2.5 and 3–3.5 ({lower} and {upper} patients) a difference of "
-            f"0.5 standard deviations would be found with {100 * float(rows[2][2] or 0):.0f} %."
+            f"{bands_answer(lower, upper)}"
         )
     table = Table(
         "power",
@@ -141,5 +141,15 @@ def power_room(selected: Selected) -> Room:
         "Smallest effect: for the correlation the highest value beyond the mildest group that "
         "would be told from 0.6; else Hedges g.",
     )
-    verdict = Verdict.DESCRIBED if np.isfinite(power) else Verdict.CANNOT_SAY
+    verdict = Verdict.DESCRIBED if is_enough else Verdict.CANNOT_SAY
     return Room(slug, title, question, verdict, answer, (), (table,))
+
+
+def bands_answer(lower: int, upper: int) -> str:
+    """Say how likely a medium difference between the two EDSS bands would have been found."""
+    power = difference_power(0.5, lower, upper)
+    bands = f"Between EDSS 2–2.5 and 3–3.5 ({lower} and {upper} patients)"
+    if not np.isfinite(power):
+        return f"{bands} no difference could be tested."
+    share = f"{100 * power:.0f} %"
+    return f"{bands} a difference of 0.5 standard deviations would be found with {share}."

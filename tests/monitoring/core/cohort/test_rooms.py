@@ -16,6 +16,7 @@ from monitoring.core.cohort.joint_slopes import (
     sums_of,
 )
 from monitoring.core.cohort.power import (
+    bands_answer,
     correlation_power,
     difference_power,
     findable_difference,
@@ -240,3 +241,8 @@ def test_power_is_as_published():
     for g, n in ((0.3, 175), (0.4, 99), (0.5, 64)):
         assert difference_power(g, n, n) == pytest.approx(0.80, abs=0.006)
     assert findable_difference(64, 64) == pytest.approx(0.5, abs=0.005)
+
+
+def test_power_without_patients_in_a_band_is_no_number():
+    assert bands_answer(64, 64).endswith("would be found with 80 %.")
+    assert bands_answer(1, 64).endswith("(1 and 64 patients) no difference could be tested.")
