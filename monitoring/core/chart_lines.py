@@ -6,8 +6,9 @@ from datetime import date
 import numpy as np
 
 from monitoring.core.functionals import gap_at, offset_of_rows, path_at
+from monitoring.core.mixtures import Mixture
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.posterior import Functional, Mixture, Solved, mixture
+from monitoring.core.posterior import Functional, Solved, mixture
 from monitoring.core.series import BRAIN, CORD, FloatArray, Series, anchors
 from monitoring.core.types import Curve, Trajectory
 

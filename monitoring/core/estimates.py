@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitoring.core.functionals import gap_at, present_slopes
+from monitoring.core.mixtures import Mixture
 from monitoring.core.parameter_set import Parameters
-from monitoring.core.posterior import Functional, Mixture, Solved, mixture, solve
+from monitoring.core.posterior import Functional, Solved, mixture, solve
 from monitoring.core.series import FloatArray, Series, pack
 from monitoring.core.types import Estimate, Posterior
 

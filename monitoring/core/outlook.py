@@ -18,6 +18,7 @@ from monitoring.core.alternatives import Alternatives
 from monitoring.core.errors import NotAssessable
 from monitoring.core.functionals import present_slopes
 from monitoring.core.levels import Scanned, decide, missing_data
+from monitoring.core.mixtures import Mixture
 from monitoring.core.observations import (
     events_until,
     observation_series,
@@ -27,7 +28,6 @@ from monitoring.core.observations import (
 from monitoring.core.parameter_set import Parameters
 from monitoring.core.posterior import (
     VARIANCE_FLOOR,
-    Mixture,
     alternatives_of,
     bend_chance,
     change_posterior,
