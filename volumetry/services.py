@@ -9,8 +9,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -23,22 +24,13 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from volumetry.core.deface import rear_only
-from volumetry.core.errors import NotMeasurable, VolumetryError
-from volumetry.core.images import image_load
-from volumetry.core.methods import CordRequest, PairRequest
+from volumetry.core.errors import VolumetryError
 from volumetry.core.types import (
-    Contrast,
-    Landmark,
-    LandmarkKind,
-    ScanImage,
     VolumetryResult,
 )
 from volumetry.engines.registry import MASK_METHODS, METHODS, PAIR_METHODS
-from volumetry.faces import face_remove
-from volumetry.masks import request_with_masks
+from volumetry.measuring import run_measure
 from volumetry.models import (
-    Face,
     Measurement,
     QualityResult,
     RunFile,
@@ -47,9 +39,6 @@ from volumetry.models import (
     VolumetryRun,
 )
 from volumetry.signals import run_finished
-
-CORD_METHODS = {"neuraxis-cord", "neuraxis-cord-change", "mask-cord"}
-"""Methods that need nothing in front of the spine."""
 
 log = structlog.get_logger(__name__)
 
@@ -161,88 +150,6 @@ def run_step(run: VolumetryRun, step: str) -> None:
     VolumetryRun.objects.filter(pk=run.pk, status=Status.RUNNING, attempt=run.attempt).update(
         step=step
     )
-
-
-def run_measure(run: VolumetryRun, *, workdir: Path) -> VolumetryResult:
-    """Measure the run's image or pair, write files into ``workdir``, say where it stands.
-
-    Raises
-    ------
-    VolumetryError
-        If a stored image cannot be read, or the method is gone: permanent, in words.
-    """
-    if not all(stored.file for stored in (run.image, run.before) if stored):
-        raise NotMeasurable("This synthetic scan has no image: its numbers were drawn.")
-    known = METHODS | MASK_METHODS if run.before is None else PAIR_METHODS
-    if run.method not in known:
-        raise NotMeasurable(f"This installation no longer offers the method {run.method}.")
-    run_step(run, "Step 1 of 3: removing the face and reading the image.")
-    image = _image_of(run.image, method=run.method)
-    if run.before is not None:
-        before = _image_of(run.before, method=run.method)
-        run_step(run, "Step 2 of 3: aligning both scans and measuring the change.")
-        result = PAIR_METHODS[run.method].measure(
-            before, image, workdir=workdir, requests=pair_request(run.parameters)
-        )
-    else:
-        run_step(run, "Step 2 of 3: finding, outlining and measuring.")
-        request = request_with_masks(cord_request(run.parameters), run.parameters)
-        single = METHODS | MASK_METHODS
-        result = single[run.method].measure(image, workdir=workdir, request=request)
-    kept = Face.KEPT in {stored.face for stored in (run.image, run.before) if stored}
-    return without_pictures(result) if kept and run.method not in CORD_METHODS else result
-
-
-def _image_of(stored: SourceImage, *, method: str) -> ScanImage:
-    """Read a stored image, its face removed.
-
-    Where it could not be removed from the file, the cord is measured on the rear of the body
-    alone; other methods read the file as it is, and their pictures are not stored.
-    """
-    face_remove(stored)
-    image = image_load(Path(stored.file.path))
-    if stored.face == Face.KEPT and method in CORD_METHODS:
-        return rear_only(image)
-    return image
-
-
-def without_pictures(result: VolumetryResult) -> VolumetryResult:
-    """Return the result without what would show the face of an image that kept it."""
-    files = {
-        name: path for name, path in result.files.items()
-        if not name.endswith(".png") and name != "views.json"
-    }  # fmt: skip
-    return replace(result, files=files)
-
-
-def cord_request(parameters: Mapping[str, object]) -> CordRequest:
-    """Return the engine's request from a run's stored parameters."""
-    landmark = parameters.get("landmark")
-    hint = parameters.get("hint_mm")
-    return CordRequest(
-        contrast=Contrast(str(parameters.get("contrast", Contrast.AUTO))),
-        landmark=(
-            Landmark(LandmarkKind(str(landmark["kind"])), _point(landmark["point_mm"]))
-            if isinstance(landmark, Mapping)
-            else None
-        ),
-        hint_mm=_point(hint) if hint is not None else None,
-    )
-
-
-def pair_request(parameters: Mapping[str, object]) -> PairRequest:
-    """Return what a pair's run was told of its two scans, each as `cord_request` reads it."""
-    said = (parameters.get(name) for name in ("baseline", "followup"))
-    one, other = (cord_request(facts if isinstance(facts, Mapping) else {}) for facts in said)
-    return one, other
-
-
-def _point(values: object) -> tuple[float, float, float]:
-    """Return three coordinates, or say that these are none."""
-    if not isinstance(values, list | tuple) or len(values) != 3:
-        raise ValueError("A point has three coordinates.")
-    x, y, z = (float(value) for value in values)
-    return (x, y, z)
 
 
 def run_succeed(run: VolumetryRun, result: VolumetryResult) -> bool:
@@ -391,7 +298,7 @@ def run_execute(run_id: UUID) -> bool:
     with TemporaryDirectory(dir=settings.SCRATCH_ROOT, prefix="run-") as folder:
         try:
             with heartbeat(run):
-                result = run_measure(run, workdir=Path(folder))
+                result = run_measure(run, workdir=Path(folder), say=partial(run_step, run))
             run_step(run, "Step 3 of 3: storing numbers and pictures.")
             done = run_succeed(run, result)
         except VolumetryError as error:

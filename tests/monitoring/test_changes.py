@@ -202,7 +202,7 @@ def test_a_failed_scan_and_a_drawn_one_pair_with_nothing(patient: Patient):
 
 def run_all(patient: Patient, monkeypatch) -> list[VolumetryRun]:
     image = ScanImage(np.zeros((4, 4, 4), np.float32), np.eye(4), "ab" * 32)
-    monkeypatch.setattr("volumetry.services.image_load", lambda _path: image)
+    monkeypatch.setattr("volumetry.measuring.image_load", lambda _path: image)
     runs = pairs_ensure(patient.pk)
     for run in runs:
         assert run_execute(run.pk)
@@ -271,7 +271,7 @@ def test_a_refused_pair_says_why_and_is_not_asked_for_again(patient: Patient, mo
     def load(path):
         return ScanImage(np.zeros(paths[str(path)], np.float32), np.eye(4), "0" * 64)
 
-    monkeypatch.setattr("volumetry.services.image_load", load)
+    monkeypatch.setattr("volumetry.measuring.image_load", load)
     [run] = pairs_ensure(patient.pk)
     run_execute(run.pk)
 

@@ -81,7 +81,7 @@ def engine(monkeypatch) -> SecondVersion:
     second = SecondVersion("neuraxis-brain")
     monkeypatch.setitem(METHODS, second.name, second)
     image = ScanImage(np.zeros((4, 4, 4), np.float32), np.eye(4), "ab" * 32)
-    monkeypatch.setattr("volumetry.services.image_load", lambda _path: image)
+    monkeypatch.setattr("volumetry.measuring.image_load", lambda _path: image)
     return second
 
 

@@ -61,8 +61,8 @@ from monitoring.selectors.timelines import timeline_of
 from tests.factories.record import clinic_make, scan_make
 from volumetry.core.errors import NotMeasurable
 from volumetry.engines.registry import METHODS
+from volumetry.measuring import run_measure
 from volumetry.models import Measurement, SourceImage, VolumetryRun
-from volumetry.services import run_measure
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 3, 1)

@@ -15,8 +15,9 @@ from volumetry.core import deface
 from volumetry.core.errors import NotMeasurable
 from volumetry.core.images import image_load, sha256_of
 from volumetry.core.types import Outcome, Provenance, VolumetryResult
+from volumetry.measuring import without_pictures
 from volumetry.models import Face, FaceInView, SourceImage, VolumetryRun
-from volumetry.services import image_store, run_execute, run_request, without_pictures
+from volumetry.services import image_store, run_execute, run_request
 
 pytestmark = pytest.mark.django_db
 
