@@ -16,6 +16,10 @@ DAYS_PER_YEAR = 365.25
 DIP_MEMORY_YEARS = 2.0
 """A treatment older than this at the first scan left no visible dip: five time constants."""
 
+LARGEST_RATIO = 3.0
+"""Largest over smallest value of one region in one patient before units are suspected: no
+brain or cord loses two thirds; a factor of 10 or 1000 is a unit or a typing error."""
+
 _QUALITY_INDEX = {Quality.GOOD: 0, Quality.FAIR: 1, Quality.POOR: 2}
 
 MergedNote = tuple[date, str]
@@ -69,6 +73,18 @@ def check_value(observation: Observation) -> None:
             f"The {observation.region.value} value on {observation.when.isoformat()} is "
             f"{observation.value:g}; a volume or area is a positive number."
         )
+
+
+def unit_doubt(used: Sequence[Observation]) -> str:
+    """Say why the values of one patient cannot be of one unit; nothing where they can."""
+    for region in Region:
+        values = [one.value for one in used if one.region is region]
+        if values and max(values) > LARGEST_RATIO * min(values):
+            return (
+                f"The {region.value} values range from {min(values):g} to {max(values):g}: "
+                "check units and typing."
+            )
+    return ""
 
 
 def observation_series(used: Sequence[Observation], events: Iterable[ClinicalEvent]) -> Series:

@@ -6,12 +6,10 @@ here is ever applied by itself; a data manager compares and decides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-from monitoring.core.errors import NotAssessable
 from monitoring.core.marginal_likelihood import (
     MEANS,
     Cohort,
@@ -22,41 +20,16 @@ from monitoring.core.marginal_likelihood import (
     penalty,
     theta_of,
 )
-from monitoring.core.parameter_set import Parameters, literature_defaults
+from monitoring.core.parameter_set import Parameters
 from monitoring.core.posterior import solve
 from monitoring.core.priors import EpochOffsets
+from monitoring.core.reference_guards import (
+    MINIMUM_TREATED,
+    Holdings,
+    guard_fit,
+    require_reference,
+)
 from monitoring.core.series import BRAIN, CORD, FloatArray, Series, pack
-
-MINIMUM_PATIENTS = 20
-"""Fewer patients cannot speak about 14 variances; the literature defaults stay."""
-
-NARROW_GUARD_PATIENTS = 60
-"""Below this the slope SDs are never narrower than the wide literature defaults."""
-
-FLOORS = {
-    "slope_sd": (0.15, 0.35),
-    "error_sd": (0.20, 0.40),
-}
-"""Smallest SDs a fit may propose (percent per year; percent), whatever the cohort says. Too
-narrow a prior is the dangerous side: cord slopes .30 and errors 1.0 % assumed where .55 and
-1.5 % were true raise the false flags from 0.13 to 1.04 per 100 patient-years."""
-
-WALK_WIDENING = 1.3
-"""Factor on the fitted SD of the slope walk. The plug-in fit leaves out the error of its own
-means and variances, lesion steps and the cohort's mixed correlations; with the fitted walk the
-95 % intervals of D covered 93.5 to 94.7 % of simulated truths, with 1.3 times it 94.8 to 96.0 %
-(development seeds, four profiles; `docs/divergence.md`)."""
-
-FITTED_LINES: dict[str, Any] = {
-    "watch_p_faster_than_1": 0.6,
-    "watch_p_change": 0.35,
-    "flag_p_faster_than_1": 0.9,
-    "flag_p_change": 0.55,
-}
-"""Entry lines of a fitted set, where the clinic has none of its own. Wide defaults pull every
-probability towards the prior; a fitted set speaks up sooner, most of all on precise scanners,
-so its lines for P(D < -1) lie higher. Chosen on development seeds 831 to 833 for 0.7 false
-flags and 2 false watches per 100 patient-years in every profile; reported on others."""
 
 WEIGHT_ROUNDS = 3
 EVENT_ROUNDS = 2
@@ -126,18 +99,11 @@ def fit_reference(
     Raises
     ------
     NotAssessable
-        With fewer than `MINIMUM_PATIENTS` patients, or without any cord or brain value.
+        As `monitoring.core.reference_guards.require_reference`.
     """
     usable = [one for one in series if one.years.size and one.now > 0]
-    if len(usable) < MINIMUM_PATIENTS:
-        raise NotAssessable(
-            f"A reference needs at least {MINIMUM_PATIENTS} patients with scans on two dates; "
-            f"there are {len(usable)}."
-        )
-    for region, name in ((BRAIN, "brain"), (CORD, "cord")):
-        if not any(np.any(one.region == region) for one in usable):
-            raise NotAssessable(f"The reference patients have no {name} value.")
     healthy = [one for one in controls if one.years.size and one.now > 0]
+    require_reference(usable, healthy)
     everyone = [*usable, *healthy]
     cohort = build_cohort(_centred_cohort(everyone), base, controls=len(healthy))
     theta = theta_of(base) if start is None else start
@@ -154,7 +120,7 @@ def fit_reference(
     fitted = _fitted_set(
         theta, fit, cohort, everyone, base=base, new_id=id, controls=len(healthy)
     )
-    guarded, guards = guard_narrow_priors(fitted, base=base, patients=len(usable))
+    guarded, guards = guard_fit(fitted, base=base, holdings=Holdings.of(usable))
     slopes = fit.coefficients[-2:] if healthy else None
     return ReferenceFit(
         parameters=guarded,
@@ -238,6 +204,7 @@ def _fitted_set(
         for name in set(one.epochs):
             seen[name] += 1
     at = parameters_at(theta, base)
+    is_dip_known = Holdings.of(series[:patients]).treated >= MINIMUM_TREATED
     return replace(
         at,
         id=new_id,
@@ -246,7 +213,8 @@ def _fitted_set(
         level_mean=None,
         level_cov=None,
         slope_mean=(beta[2], beta[3]),
-        pseudo_atrophy_mean=(beta[4], beta[5]),
+        pseudo_atrophy_mean=(beta[4], beta[5]) if is_dip_known else base.pseudo_atrophy_mean,
+        pseudo_atrophy_sd=at.pseudo_atrophy_sd if is_dip_known else base.pseudo_atrophy_sd,
         epochs=EpochOffsets(
             names=cohort.epochs,
             brain=tuple(beta[MEANS : MEANS + count]),
@@ -264,50 +232,6 @@ def _fitted_set(
             ("rows", str(sum(one.years.size for one in series))),
         ),
     )
-
-
-def guard_narrow_priors(
-    fitted: Parameters, *, base: Parameters, patients: int
-) -> tuple[Parameters, tuple[str, ...]]:
-    """Widen SDs that a cohort made too narrow, set the lines of a fitted set, and say so."""
-    guards: list[str] = []
-    wide = patients >= NARROW_GUARD_PATIENTS
-    slope_floor = FLOORS["slope_sd"] if wide else base.slope_sd
-    slope = _raised("slope SD", fitted.slope_sd, slope_floor, guards)
-    error = _raised("error SD", fitted.error_sd, FLOORS["error_sd"], guards)
-    walk_b, walk_c = (WALK_WIDENING * sd for sd in fitted.slope_walk_sd)
-    guards.append(f"Slope walk SDs widened by {WALK_WIDENING:g} to keep intervals honest.")
-    policy = base.policy
-    if policy == literature_defaults().policy:
-        policy = replace(policy, **FITTED_LINES)
-        guards.append(
-            f"Lines of a fitted set: watch from {policy.watch_p_faster_than_1:g} or "
-            f"{policy.watch_p_change:g}, flag from {policy.flag_p_faster_than_1:g} or "
-            f"{policy.flag_p_change:g}."
-        )
-    guarded = replace(
-        fitted,
-        slope_sd=slope,
-        error_sd=error,
-        slope_walk_sd=(walk_b, walk_c),
-        policy=policy,
-    )
-    return guarded, tuple(guards)
-
-
-def _raised(
-    name: str, fitted: tuple[float, float], floor: tuple[float, float], guards: list[str]
-) -> tuple[float, float]:
-    """Return the larger of fit and floor per region; record where the floor won."""
-    result = list(fitted)
-    for index, region in enumerate(("brain", "cord")):
-        if fitted[index] < floor[index]:
-            result[index] = floor[index]
-            guards.append(
-                f"{region.capitalize()} {name} {fitted[index]:.3f} raised to "
-                f"{floor[index]:.3f}: too narrow a prior raises false flags."
-            )
-    return (result[0], result[1])
 
 
 def compare_parameters(old: Parameters, new: Parameters) -> list[ParameterChange]:

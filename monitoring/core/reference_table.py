@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.core.divergence import inputs_digest
+from monitoring.core.errors import InvalidTable
 from monitoring.core.norms import ControlScan, MeasureFacts, own_norms
 from monitoring.core.observations import observation_series, usable_observations
 from monitoring.core.parameter_set import Parameters
 from monitoring.core.reference import ReferenceFit, fit_reference
+from monitoring.core.reference_guards import LARGEST_RATIO, odd_units
 from monitoring.core.series import Series
 from monitoring.core.tables import Control, read_controls, read_events, read_observations
 from monitoring.core.types import ClinicalEvent, Observation, Region
+
+NAMED = 3
+"""People whom a refusal names; more would bury the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,12 @@ def fit_table(
     healthy, others = _series(
         {name: [one.observation for one in own] for name, own in people.items()}, {}, base
     )
+    _check_units(patients, healthy)
     marks = sorted([*digests, *(f"control {digest}" for digest in others)])
     name = hashlib.sha256("".join(marks).encode()).hexdigest()[:12]
-    fit = fit_reference(patients, controls=healthy, base=base, id=f"own-{name}")
+    fit = fit_reference(
+        list(patients.values()), controls=list(healthy.values()), base=base, id=f"own-{name}"
+    )
     return TableFit(fit, own_norms(_first_scans(people)) if people else [])
 
 
@@ -64,17 +72,30 @@ def _series(
     people: Mapping[str, Sequence[Observation]],
     events: Mapping[str, Sequence[ClinicalEvent]],
     base: Parameters,
-) -> tuple[list[Series], list[str]]:
-    """Return the usable series, by name, and the digest of each."""
-    series: list[Series] = []
+) -> tuple[dict[str, Series], list[str]]:
+    """Return the usable series, sorted by name, and the digest of each."""
+    series: dict[str, Series] = {}
     digests: list[str] = []
     for name in sorted(people):
         own = events.get(name, [])
         used, _ = usable_observations(people[name])
         if used:
-            series.append(observation_series(used, own))
+            series[name] = observation_series(used, own)
             digests.append(inputs_digest(used, own, parameters=base))
     return series, digests
+
+
+def _check_units(*groups: Mapping[str, Series]) -> None:
+    """Refuse values whose unit is in doubt, naming the people."""
+    names = [name for group in groups for name in group]
+    series = [one for group in groups for one in group.values()]
+    for region, odd in odd_units(series).items():
+        who = ", ".join(names[index] for index in odd[:NAMED])
+        more = f" and {len(odd) - NAMED} others" if len(odd) > NAMED else ""
+        raise InvalidTable(
+            f"The {region} values of {who}{more} differ from the median of all by more than a "
+            f"factor of {LARGEST_RATIO:g}: check units and typing."
+        )
 
 
 def _first_scans(

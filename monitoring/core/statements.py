@@ -19,6 +19,7 @@ from monitoring.core.observations import (
     MergedNote,
     events_until,
     observation_series,
+    unit_doubt,
     years_between,
 )
 from monitoring.core.parameter_set import Parameters
@@ -35,10 +36,6 @@ from monitoring.core.types import (
     Posterior,
     Region,
 )
-
-LARGEST_RATIO = 3.0
-"""Largest over smallest value of one region in one patient before units are suspected: no
-brain or cord loses two thirds; a factor of 10 or 1000 is a unit or a typing error."""
 
 RELAPSE_SHADOW_DAYS = 30
 """Scans this soon after a relapse are marked (clinical rules, section 8.6)."""
@@ -159,13 +156,8 @@ def _decision(
     previous: Level | None,
 ) -> Decision:
     """Decide the level: first whether anything may be said, then what."""
-    for region in Region:
-        values = [one.value for one in used if one.region is region]
-        if values and max(values) > LARGEST_RATIO * min(values):
-            return not_assessable(
-                f"The {region.value} values range from {min(values):g} to {max(values):g}: "
-                "check units and typing."
-            )
+    if doubt := unit_doubt(used):
+        return not_assessable(doubt)
     if not needs.is_met:
         return insufficient(needs)
     return decide(

@@ -8,7 +8,11 @@ from uuid import UUID
 from monitoring.core.divergence import PatientRecord, inputs_digest
 from monitoring.core.errors import MonitoringError
 from monitoring.core.norms import ControlScan, MeasureFacts, Sex
-from monitoring.core.observations import observation_series, usable_observations
+from monitoring.core.observations import (
+    observation_series,
+    unit_doubt,
+    usable_observations,
+)
 from monitoring.core.parameter_set import Parameters
 from monitoring.core.series import Series
 from monitoring.core.spms import ScoredVisit, spms_onset
@@ -89,6 +93,8 @@ def _read(patient: Patient, found: Reference, base: Parameters) -> None:
     reason = "" if is_control else _progression(patient, courses)
     if not taught or taught[0].when == taught[-1].when:
         reason = reason or "accepted measurements on fewer than two dates"
+    if unit_doubt(taught):
+        reason = reason or "values that differ by more than a factor of 3"
     if reason:
         who = "controls" if is_control else "patients"
         found.left_out[f"{who}: {reason}"] += 1

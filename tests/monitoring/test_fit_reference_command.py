@@ -126,3 +126,16 @@ def test_too_few_patients_are_refused_in_one_sentence(tmp_path):
     path.write_text("patient_id,date,region,value,epoch,quality\nP,2020-01-01,cord,70,A,good\n")
     with pytest.raises(CommandError, match="at least 20 patients"):
         call_command("fit_reference", path, "--out", tmp_path / "out.json")
+
+
+def test_values_in_another_unit_are_refused_by_name(observations, tmp_path):
+    lines = observations.read_text().splitlines()
+    for number, line in enumerate(lines):
+        cells = line.split(",")
+        if cells[0] in {"P0002", "P0007"} and cells[2] == "brain":
+            lines[number] = ",".join([*cells[:3], f"{float(cells[3]) / 1000:.8g}", *cells[4:]])
+    observations.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "own.json"
+    with pytest.raises(CommandError, match="brain values of P0002, P0007 differ"):
+        call_command("fit_reference", observations, "--out", out)
+    assert not out.exists()

@@ -76,9 +76,18 @@ def course(clinic, bob, number, *, accepted=True, control=False, cord=-0.9):
 
 @pytest.fixture
 def centre(vltava, bob):
-    """Return 22 patients, one of them progressing, one not accepted, and three controls."""
+    """Return 20 stable patients, three who teach nothing, and three controls.
+
+    One is progressing, one was not accepted, one has a slip that somebody accepted.
+    """
     people = [course(vltava, bob, number) for number in range(20)]
     course(vltava, bob, 20, accepted=False)
+    slip = scan_make(course(vltava, bob, 22), date(2020, 3, 1))
+    Review.objects.create(
+        run=run_make(slip, "neuraxis-cord", measures={("cord_c2_c3", "mean_csa"): 7.0}),
+        verdict="accepted",
+        reviewer=bob,
+    )
     people.append(course(vltava, bob, 21))
     for month, edss in ((0, 2), (12, 4), (24, 4)):
         visit, _ = Visit.objects.get_or_create(
@@ -110,11 +119,12 @@ def test_a_refit_is_compared_adopted_recomputed_and_withdrawn(centre, dana, bob)
     assert left_out == {
         "patients: a confirmed disability worsening": 1,
         "patients: accepted measurements on fewer than two dates": 1,
+        "patients: values that differ by more than a factor of 3": 1,
     }
     assert any("raised to 0.800" in guard for guard in made.provenance["guards"])
     assert any("there are 3" in norm["refusal"] for norm in made.norms)
-    assert proposal.comparison["assessed"] == 25
-    assert sum(proposal.comparison["levels"].values()) == 25
+    assert proposal.comparison["assessed"] == 26
+    assert sum(proposal.comparison["levels"].values()) == 26
     assert proposal.comparison["expected"]["new"] == made.expected
 
     # Nothing is applied by itself.
@@ -125,7 +135,7 @@ def test_a_refit_is_compared_adopted_recomputed_and_withdrawn(centre, dana, bob)
 
     assert parameters_of(patient).id == made.name
     assert parameters_of(patient).digest() == made.digest
-    assert recomputing(centre).waiting == 25
+    assert recomputing(centre).waiting == 26
     clinic_refresh(str(centre.pk))
     assert recomputing(centre).waiting == 0
     after = patient.estimates.latest()
@@ -263,7 +273,7 @@ def test_the_pages_lead_from_the_proposal_to_the_adoption(centre, dana, client, 
     assert refused.status_code == 302
     client.post(reverse("parameters_adopt", args=[proposal.pk]), {"reason": "Ours."})
     page = client.get(reverse("parameters")).content.decode()
-    assert "Computing anew: 0 of 25" in page
+    assert "Computing anew: 0 of 26" in page
     assert "Ours." in page
     wrong = client.post(
         reverse("parameters_propose", args=["lines"]), {"watch_p_change": "nonsense"}

@@ -17,11 +17,10 @@ from monitoring.core.parameter_set import literature_defaults
 from monitoring.core.priors import StepPrior
 from monitoring.core.profiles import PROFILES
 from monitoring.core.reference import (
-    WALK_WIDENING,
     compare_parameters,
     fit_reference,
-    guard_narrow_priors,
 )
+from monitoring.core.reference_guards import WALK_WIDENING, Holdings, guard_fit
 from monitoring.core.simulation import simulate_cohort, simulate_scanners
 from tests.monitoring.core.fixture import document, fixture_parameters, series_of
 
@@ -162,7 +161,9 @@ def test_a_reference_without_cord_is_none(reference_patients):
                 epochs=tuple(e for e, k in zip(one.epochs, keep, strict=True) if k),
             )
         )
-    with pytest.raises(NotAssessable, match="no cord value"):
+    with pytest.raises(
+        NotAssessable, match="at least 10 patients with cord values on two dates; there are 0"
+    ):
         fit_reference(brains, base=literature_defaults(), id="x")
 
 
@@ -202,13 +203,36 @@ def test_healthy_controls_teach_errors_and_offsets_but_never_the_patients_slopes
 def test_narrow_priors_are_widened_and_that_is_said():
     base = literature_defaults()
     narrow = replace(base, slope_sd=(0.05, 0.30), error_sd=(0.5, 0.3))
-    guarded, words = guard_narrow_priors(narrow, base=base, patients=300)
+    many = Holdings(followed=(300, 300), treated=100)
+    guarded, words = guard_fit(narrow, base=base, holdings=many)
     assert guarded.slope_sd == (0.15, 0.35)
     assert guarded.error_sd == (0.5, 0.40)
     assert guarded.slope_walk_sd[1] == pytest.approx(WALK_WIDENING * base.slope_walk_sd[1])
     assert sum("too narrow a prior" in word for word in words) == 3
-    few, _ = guard_narrow_priors(narrow, base=base, patients=30)
-    assert few.slope_sd == base.slope_sd
+    few, _ = guard_fit(narrow, base=base, holdings=Holdings(followed=(300, 30), treated=0))
+    assert few.slope_sd == (0.15, base.slope_sd[1])
+
+
+def test_what_a_reference_cannot_teach_is_kept(reference_patients):
+    """Nobody is treated: the fit's own prior of the dip, 0, must not pass for a finding."""
+    base = literature_defaults()
+    untreated = [replace(one, therapy_years=None) for one in reference_patients[:60]]
+    fit = fit_reference(untreated, base=base, id="new")
+    assert fit.parameters.pseudo_atrophy_mean == base.pseudo_atrophy_mean
+    assert fit.parameters.pseudo_atrophy_sd == base.pseudo_atrophy_sd
+    assert any(guard.startswith("Pseudo-atrophy kept: 0 patients") for guard in fit.guards)
+    treated = fit_reference(reference_patients[:60], base=base, id="new")
+    assert treated.parameters.pseudo_atrophy_mean != base.pseudo_atrophy_mean
+
+
+@pytest.mark.parametrize("region", ["brain", "cord"])
+def test_one_patient_in_another_unit_spoils_no_fit(reference_patients, region):
+    patients = list(reference_patients[:40])
+    odd = patients[3]
+    shift = np.where(odd.region == ("brain", "cord").index(region), 100 * np.log(10), 0)
+    patients[3] = replace(odd, y=odd.y + shift)
+    with pytest.raises(NotAssessable, match=f"{region} values of 1 of 40 people differ"):
+        fit_reference(patients, base=literature_defaults(), id="x")
 
 
 def test_old_and_new_stand_side_by_side(reference_patients):
