@@ -216,7 +216,7 @@ def correlation_room(selected: Selected, *, seed: int) -> Room:
 def _answer(
     tests: list[GroupDifference], mildest: str, found: list[GroupCorrelation]
 ) -> tuple[Verdict, str]:
-    """Say whether the correlation is lower beyond the mildest group."""
+    """Say whether the correlation is weaker (nearer to nought) beyond the mildest group."""
     if not tests:
         one = chosen(found[0])
         return Verdict.CANNOT_SAY, (
@@ -224,8 +224,8 @@ def _answer(
             f"with cord r = {interval_words(one.r, one.low, one.high)}; there is nothing to "
             "compare it with."
         )
-    lower = [t for t in tests if t.p_holm < 0.05 and abs(t.mild) > abs(t.other)]
-    higher = [t for t in tests if t.p_holm < 0.05 and abs(t.mild) <= abs(t.other)]
+    weaker = [t for t in tests if t.p_holm < 0.05 and abs(t.mild) > abs(t.other)]
+    stronger = [t for t in tests if t.p_holm < 0.05 and abs(t.mild) <= abs(t.other)]
     first = tests[0]
     words = (
         (
@@ -235,18 +235,18 @@ def _answer(
         .replace("= -", "= −")
         .replace(", -", ", −")
     )
-    if lower:
-        names = listing([STRUCTURE_WORDS[t.structure].lower() for t in lower])
+    if weaker:
+        names = listing([STRUCTURE_WORDS[t.structure].lower() for t in weaker])
         return Verdict.SUPPORTED, (
-            f"The correlation with the cord is lower beyond {mildest} for {names} "
-            f"({len(lower)} of {len(tests)} structures, corrected). {words}"
+            f"The correlation with the cord is weaker beyond {mildest} for {names} "
+            f"({len(weaker)} of {len(tests)} structures, corrected). {words}"
         )
     turned = ""
-    if higher:
-        names = listing([STRUCTURE_WORDS[t.structure].lower() for t in higher])
-        turned = f" For {names} it is higher beyond {mildest}."
+    if stronger:
+        names = listing([STRUCTURE_WORDS[t.structure].lower() for t in stronger])
+        turned = f" For {names} it is stronger beyond {mildest}."
     return Verdict.NOT_SUPPORTED, (
-        f"No structure's correlation with the cord is lower beyond {mildest} "
+        f"No structure's correlation with the cord is weaker beyond {mildest} "
         f"({len(tests)} tested, corrected).{turned} {words}"
     )
 

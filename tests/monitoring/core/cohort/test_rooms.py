@@ -51,6 +51,15 @@ def test_every_planted_difference_is_found(planted):
     assert "only discriminator" in planted["discrimination"]["answer"]
 
 
+def test_a_correlation_of_the_other_sign_is_called_stronger_and_not_higher():
+    turned = synthetic_cohort(Truth(r_mild=0.1, r_severe=-0.6), rng=np.random.default_rng(71))
+
+    room = rooms_of(turned)["correlations"]
+
+    assert room["verdict"] == "not supported"
+    assert "it is stronger beyond EDSS" in room["answer"]
+
+
 def test_nothing_is_claimed_of_a_null_cohort():
     rooms = rooms_of(synthetic_cohort(NULL, rng=np.random.default_rng(72)))
 
