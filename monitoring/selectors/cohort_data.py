@@ -9,63 +9,45 @@ follows, without changes between two scans, what a reader rejected and what wait
 
 import hashlib
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
 import numpy as np
-import orjson
-from django.db.models import (
-    CharField,
-    Count,
-    F,
-    FloatField,
-    IntegerField,
-    Max,
-    OuterRef,
-    Q,
-    Subquery,
-)
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import Count, Max, Q
+from django.db.models.functions import Coalesce
 
 from monitoring.core.cohort.table import (
     BRAIN_STRUCTURES,
     COLUMNS,
     INTRACRANIAL,
-    LEVELS,
-    PHENOTYPES,
-    SYSTEMS,
     Cohort,
     Kind,
-    Lesions,
-    Long,
     Readings,
-    Statements,
 )
-from monitoring.core.series import FloatArray, IntArray, as_floats
 from monitoring.models import (
-    Assessment,
     Clinic,
     DivergenceEstimate,
-    LesionCount,
     Patient,
-    PhenotypePeriod,
-    Relapse,
     Review,
     Scan,
     ScannerEpoch,
     Sequence,
     Sex,
 )
+from monitoring.selectors.cohort_facts import (
+    edss_of,
+    lesions_of,
+    phenotypes_of,
+    relapses_of,
+    statements_of,
+)
+from monitoring.selectors.columns import CHUNK, Largest, id_text, number_or_nan
 from monitoring.selectors.methods import not_followed
 from monitoring.selectors.observations import CORD_LEVELS
 from monitoring.selectors.side_by_side import side_by_side
 from volumetry.core.types import Quantity, Structure
 from volumetry.models import Outcome, QualityResult, Status, VolumetryRun
 
-CHUNK = 20_000
 _AREAS = frozenset({Structure.CORPUS_CALLOSUM.value})
-_MISSING = float("nan")
 _NO_BRAIN = (None,) * (len(COLUMNS) - 2)
 _LEVELS = len(CORD_LEVELS)
 
@@ -91,7 +73,7 @@ def cohort_of(clinic: Clinic) -> Cohort:
         Patient.objects.filter(clinic=clinic)
         .order_by("pseudonym")
         .values_list(
-            _text("pk"), "pseudonym", "sex", "birth_year", "onset_date", "is_synthetic"
+            id_text("pk"), "pseudonym", "sex", "birth_year", "onset_date", "is_synthetic"
         )
     )
     index = {row[0]: place for place, row in enumerate(people)}
@@ -100,11 +82,11 @@ def cohort_of(clinic: Clinic) -> Cohort:
         "runs": lambda: _runs(clinic),
         "scans": lambda: _scans(clinic),
         "unusable": lambda: _unusable_runs(clinic),
-        "statements": lambda: _statements(clinic, index),
-        "edss": lambda: _edss(clinic, index),
-        "lesions": lambda: _lesions(clinic, index),
-        "relapses": lambda: _relapses(clinic, index),
-        "phenotypes": lambda: _phenotypes(clinic, index),
+        "statements": lambda: statements_of(clinic, index),
+        "edss": lambda: edss_of(clinic, index),
+        "lesions": lambda: lesions_of(clinic, index),
+        "relapses": lambda: relapses_of(clinic, index),
+        "phenotypes": lambda: phenotypes_of(clinic, index),
     })  # fmt: skip
     readings, kinds, epochs = _readings(
         clinic, index, found["scans"], found["runs"], found["unusable"]
@@ -112,9 +94,9 @@ def cohort_of(clinic: Clinic) -> Cohort:
     edss, systems = found["edss"]
     return Cohort(
         ids=tuple(row[1] for row in people),
-        sex=np.array([sexes.get(row[2], _MISSING) for row in people]),
-        birth_year=np.array([_number(row[3]) for row in people]),
-        onset=np.array([row[4].toordinal() if row[4] else _MISSING for row in people]),
+        sex=np.array([number_or_nan(sexes.get(row[2])) for row in people]),
+        birth_year=np.array([number_or_nan(row[3]) for row in people]),
+        onset=np.array([number_or_nan(row[4] and row[4].toordinal()) for row in people]),
         phenotypes=found["phenotypes"],
         readings=readings,
         kinds=kinds,
@@ -126,88 +108,6 @@ def cohort_of(clinic: Clinic) -> Cohort:
         lesions=found["lesions"],
         statements=found["statements"],
         is_synthetic=clinic.is_synthetic or any(row[5] for row in people),
-    )
-
-
-class _AsRead:
-    """Numbers as the driver gives them: Django's converter of each cell would cost as much."""
-
-    def get_db_converters(self, connection: Any) -> list[Any]:
-        """Convert nothing."""
-        return []
-
-
-class _Largest(_AsRead, Max):
-    """The largest value of a group."""
-
-
-class _Number(_AsRead, Cast):
-    """A column as a floating-point number."""
-
-
-class _Text(Cast):
-    """An id as the database's own text; groups are made by the id, not by its text."""
-
-    def get_group_by_cols(self) -> list[Any]:
-        """Group by the id."""
-        return list(self.source_expressions[0].get_group_by_cols())
-
-
-def _text(name: str) -> Cast:
-    """Return an id as the database's own text."""
-    return _Text(name, CharField())
-
-
-def _table(rows: Iterable[tuple[Any, ...]], width: int) -> FloatArray:
-    """Return rows whose first two columns are patient and day as numbers, sorted by them."""
-    table = np.array(list(rows), dtype=np.float64).reshape(-1, width)
-    return as_floats(table[np.lexsort((table[:, 1], table[:, 0]))])
-
-
-def _number(value: Any) -> float:
-    """Return a number, NaN for None."""
-    return _MISSING if value is None else float(value)
-
-
-def _relapses(clinic: Clinic, index: dict[str, int]) -> Long:
-    """Return the onsets of the relapses."""
-    rows = Relapse.objects.current().filter(patient__clinic=clinic)
-    return Long.of(
-        (index[pk], day.toordinal(), 1.0)
-        for pk, day in rows.values_list(_text("patient_id"), "onset").iterator(CHUNK)
-    )
-
-
-def _phenotypes(clinic: Clinic, index: dict[str, int]) -> Long:
-    """Return the periods of the phenotypes."""
-    rows = PhenotypePeriod.objects.current().filter(patient__clinic=clinic)
-    return Long.of(
-        (index[pk], day.toordinal(), float(PHENOTYPES.index(name)))
-        for pk, day, name in rows.values_list(_text("patient_id"), "starts_on", "phenotype")
-    )
-
-
-def _edss(clinic: Clinic, index: dict[str, int]) -> tuple[Long, Any]:
-    """Return EDSS and functional systems, sorted by patient and day."""
-    rows = (
-        Assessment.objects.current()
-        .filter(visit__patient__clinic=clinic)
-        .order_by()
-        .values_list(
-            _text("visit__patient_id"),
-            "visit__date",
-            _Number("edss", FloatField()),
-            *SYSTEMS,
-        )
-    )
-    # numpy reads None as NaN.
-    table = _table(
-        ((index[row[0]], row[1].toordinal(), *row[2:]) for row in rows.iterator(CHUNK)),
-        3 + len(SYSTEMS),
-    )
-    return (
-        Long(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]),
-        table[:, 3:],
     )
 
 
@@ -270,8 +170,8 @@ def _scans(clinic: Clinic) -> dict[str, tuple[Any, ...]]:
     return {
         image: tuple(where)
         for image, *where in rows.values_list(
-            _text("image_id"),
-            _text("session__visit__patient_id"),
+            id_text("image_id"),
+            id_text("session__visit__patient_id"),
             "session__visit__date",
             Coalesce("epoch__merged_into_id", "epoch_id"),
             "sequence",
@@ -286,9 +186,9 @@ def _runs(clinic: Clinic) -> list[tuple[Any, ...]]:
     brain's numbers.
     """
 
-    def picked(structure: str, quantity: str) -> Max:
+    def picked(structure: str, quantity: str) -> Largest:
         wanted = Q(measurements__structure=structure, measurements__quantity=quantity)
-        return _Largest("measurements__value", filter=wanted)
+        return Largest("measurements__value", filter=wanted)
 
     columns = {f"cord{i}": picked(s, Quantity.MEAN_CSA) for i, s in enumerate(CORD_LEVELS)}
     columns |= {f"size{i}": picked(s, Quantity.VOLUME) for i, s in enumerate(CORD_LEVELS)}
@@ -307,7 +207,7 @@ def _runs(clinic: Clinic) -> list[tuple[Any, ...]]:
         .order_by("finished_at")
         .values("pk", "image_id", "method", "method_version", "finished_at")
         .annotate(**columns)
-        .values_list(_text("pk"), _text("image_id"), "method", "method_version", *columns)
+        .values_list(id_text("pk"), id_text("image_id"), "method", "method_version", *columns)
     )
     return list(runs.iterator(CHUNK))
 
@@ -316,7 +216,7 @@ def _unusable_runs(clinic: Clinic) -> set[str]:
     """Return runs that a reader rejected, and those that a failed check keeps waiting."""
     reviews = Review.objects.filter(run__image__scan__clinic=clinic)
     failed = QualityResult.objects.filter(run__image__scan__clinic=clinic, verdict="fail")
-    waiting = set(failed.order_by().values_list(_text("run_id"), flat=True).iterator(CHUNK))
+    waiting = set(failed.order_by().values_list(id_text("run_id"), flat=True).iterator(CHUNK))
     # Nearly every verdict accepts a good run: only those of doubtful runs are read.
     rejected = reviews.filter(verdict=Review.Verdict.REJECTED)
     doubtful = Q(run__in=rejected.order_by().values("run")) | Q(
@@ -325,85 +225,9 @@ def _unusable_runs(clinic: Clinic) -> set[str]:
     verdicts = dict(
         reviews.filter(doubtful)
         .order_by("created_at", "id")
-        .values_list(_text("run_id"), "verdict")
+        .values_list(id_text("run_id"), "verdict")
         .iterator(CHUNK)
     )
     refused = {run for run, verdict in verdicts.items() if verdict == Review.Verdict.REJECTED}
     accepted = {run for run, verdict in verdicts.items() if verdict == Review.Verdict.ACCEPTED}
     return refused | (waiting - accepted)
-
-
-def _lesions(clinic: Clinic, index: dict[str, int]) -> Lesions:
-    """Return the lesion statements, one row per visit."""
-    region, pattern, kind = LesionCount.Region, LesionCount.Pattern, LesionCount.Kind
-
-    def count(where: str, what: str) -> Max:
-        return _Largest("count", filter=Q(region=where, pattern=pattern.FOCAL, kind=what))
-
-    def diffuse(where: str) -> Max:
-        # A truth value has no largest in every database.
-        said = Cast("is_present", IntegerField())
-        return _Largest(said, filter=Q(region=where, pattern=pattern.DIFFUSE, kind=kind.T2))
-
-    rows = (
-        LesionCount.objects.current()
-        .filter(visit__patient__clinic=clinic)
-        .order_by()
-        .values("visit_id")
-        .annotate(
-            patient=_text("visit__patient_id"),
-            day=F("visit__date"),
-            brain=count(region.BRAIN, kind.T2),
-            cord=count(region.CORD, kind.T2),
-            new=count(region.BRAIN, kind.NEW_T2),
-            diffuse_brain=diffuse(region.BRAIN),
-            diffuse_cord=diffuse(region.CORD),
-        )
-        .values_list("patient", "day", "brain", "cord", "new", "diffuse_brain", "diffuse_cord")
-    )
-    table = _table(
-        (
-            (index[row[0]], row[1].toordinal(), *row[2:])
-            for row in rows.iterator(CHUNK)
-            if any(value is not None for value in row[2:])
-        ),
-        7,
-    )
-    return Lesions(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), *table[:, 2:].T)
-
-
-def _statements(clinic: Clinic, index: dict[str, int]) -> Statements:
-    """Return the divergence as of each scan, from each patient's newest estimate."""
-    newest = DivergenceEstimate.objects.filter(patient=OuterRef("pk")).order_by(
-        "-created_at", "-id"
-    )
-    last = Patient.objects.filter(clinic=clinic).values(last=Subquery(newest.values("pk")[:1]))
-    rows: list[tuple[float, ...]] = []
-    histories = (
-        DivergenceEstimate.objects.filter(pk__in=last)
-        .order_by()
-        .values_list(_text("patient_id"), KeyTextTransform("history", "payload"))
-    )
-    for patient, text in histories.iterator(2000):
-        history = orjson.loads(text) if text else ()
-        rows.extend(
-            (
-                index[patient],
-                date.fromisoformat(past["as_of"]).toordinal(),
-                _number(past.get("d_percent_per_year")),
-                _number(past.get("p_change")),
-                _number(past.get("brain_percent_per_year")),
-                _number(past.get("cord_percent_per_year")),
-                LEVELS.index(past["level"]),
-            )
-            for past in history
-            if past.get("as_of") and past.get("level") in LEVELS
-        )
-    table = np.array(sorted(rows, key=lambda row: row[:2]), dtype=np.float64).reshape(-1, 7)
-
-    def whole(at: int) -> IntArray:
-        return table[:, at].astype(np.int64)
-
-    return Statements(
-        whole(0), whole(1), table[:, 2], table[:, 3], table[:, 4], table[:, 5], whole(6)
-    )
