@@ -4,8 +4,10 @@ from datetime import date
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, models, transaction
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import IntegrityError, connection, models, transaction
 
+from monitoring.models import Review
 from tests.factories.record import patient_make, run_make, scan_make
 from tests.project.world import world_make
 from volumetry.models import (
@@ -72,6 +74,29 @@ def test_a_recorded_row_is_neither_changed_nor_deleted(model, recorded):
         with pytest.raises(AppendOnlyError), transaction.atomic():
             act()
     assert model.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("model", RECORDED)
+def test_the_database_refuses_a_change_that_goes_past_the_models(model, recorded):
+    row = model.objects.first()
+    name = next(f.name for f in model._meta.concrete_fields if not f.primary_key)
+    plain = models.QuerySet(model).filter(pk=row.pk)
+
+    with pytest.raises(IntegrityError, match="is append-only"), transaction.atomic():
+        plain.update(**{name: getattr(row, name)})
+
+
+def test_a_table_that_was_rebuilt_is_protected_again(recorded):
+    with connection.cursor() as cursor:
+        words = {
+            "sqlite": "DROP TRIGGER monitoring_review_append_only",
+            "postgresql": "DROP TRIGGER append_only ON monitoring_review",
+        }
+        cursor.execute(words[connection.vendor])
+    emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        models.QuerySet(Review).update(note="Another word.")
 
 
 def test_clinical_rows_are_protected_from_the_deletion_of_what_they_belong_to():
