@@ -1,9 +1,11 @@
 """Compare detectors of divergence on simulated patients, and print one table.
 
 Each (profile, seed): one scanner set; 500 non-converters fit the reference; n patients set the
-thresholds, n others are judged. Run for the tables of docs/divergence.md:
+thresholds, n others are judged. A row of the table is a profile, a column the share of
+converters that a detector catches at equal specificity. With --levels a second table says what
+the product's own levels did; docs/divergence.md has both:
 
-    python -m benchmarks.divergence_detectors --seeds 20261 20262 20263 --patients 1500
+    python -m benchmarks.divergence_detectors --levels --seeds 20261 20262 20263 --patients 1500
 """
 
 import argparse
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--patients", type=int, default=1500)
     parser.add_argument("--keep", type=Path, help="JSON lines: results are added and reused")
+    parser.add_argument("--levels", action="store_true", help="also what the levels did")
     options = parser.parse_args()
     results = []
     kept = read_kept(options.keep)
@@ -191,9 +194,10 @@ def main() -> None:
                 f"({one.flag.converters} converters, {seconds:.0f} s)",
                 flush=True,
             )
-    print_levels(results)
-    print()
     print_detectors(results)
+    if options.levels:
+        print()
+        print_levels(results)
 
 
 if __name__ == "__main__":
