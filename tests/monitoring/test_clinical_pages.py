@@ -200,16 +200,16 @@ def test_a_correction_of_what_somebody_corrected_meanwhile_is_not_found(as_alice
     assert Assessment.objects.current().get().edss == Decimal("4.0")
 
 
-def test_a_withdrawn_entry_stays_in_the_history(as_alice, anna):
+def test_a_withdrawn_entry_stays_in_the_history_and_is_computed_without(
+    as_alice, anna, doorbell, django_capture_on_commit_callbacks
+):
     add(as_alice, anna, "relapse", **ENTRIES["relapse"][0])
-    relapse = Relapse.objects.get()
+    known = {"pk": anna.pk, "kind": "relapse", "fact_pk": Relapse.objects.get().pk}
 
-    as_alice.post(
-        reverse(
-            "fact_withdraw", kwargs={"pk": anna.pk, "kind": "relapse", "fact_pk": relapse.pk}
-        )
-    )
+    with django_capture_on_commit_callbacks(execute=True):
+        as_alice.post(reverse("fact_withdraw", kwargs=known))
 
+    assert doorbell == [("divergence", str(anna.pk))]
     assert not Relapse.objects.current().exists()
     page = as_alice.get(reverse("fact_list", args=[anna.pk])).content.decode()
     assert "<s>Mild relapse, spinal</s>" in page

@@ -248,7 +248,9 @@ def test_an_administrator_sees_scanners_and_no_scans(scans, vltava):
     assert boss.get(reverse("ledger")).status_code == 403
 
 
-def test_an_epoch_begins_anew_on_a_day_and_later_uploads_follow(manager, scans, vltava):
+def test_an_epoch_begins_anew_on_a_day_and_later_uploads_follow(
+    manager, scans, vltava, doorbell, django_capture_on_commit_callbacks
+):
     skyra = scans[1].epoch
     facts = {"acquisition": {"software": "E11"}, "sequence": "t1", "spacing_mm": (1, 1, 1)}
     first = epoch_propose(clinic=vltava, scanner_name="Skyra", day=date(2020, 1, 1), **facts)
@@ -257,8 +259,10 @@ def test_an_epoch_begins_anew_on_a_day_and_later_uploads_follow(manager, scans, 
         scan.save()
     address = reverse("ledger_epoch_split", args=[first.pk])
 
-    answer = manager.post(address, {"starts_on": "2021-06-01"}, follow=True)
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = manager.post(address, {"starts_on": "2021-06-01"}, follow=True)
 
+    assert doorbell == [("divergence", str(scans[1].session.visit.patient_id))]
     assert "Patients to be computed again: 1." in answer.content.decode()
     part = first.parts.get()
     assert part.protocol.endswith("from 2021-06-01")

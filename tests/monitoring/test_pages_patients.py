@@ -132,6 +132,12 @@ def test_the_page_says_level_three_numbers_and_the_sentence(
         assert f"{now[name]:+.1f}".replace("-", "−") in text
     assert "Flag: review." in text
     assert now["context"] in text
+    assert now["reason"] in text
+    assert now["weights"]
+    for one in now["weights"]:
+        scan = one["observation"]
+        day = f"{date.fromisoformat(scan['when']):%Y-%m-%d}"
+        assert f"{day} {scan['region']} {one['weight']:.2f}" in text
     assert "Research use only. Not a medical device." in text
 
 
