@@ -13,7 +13,14 @@ from tests.volumetry.phantoms.heads import (
     head_draw,
     truth_of,
 )
-from volumetry.core.brain.change import HalfwayPair, _percent, _shift
+from volumetry.core.brain.change import (
+    HalfwayPair,
+    _band,
+    _intensity_step,
+    _percent,
+    _shift,
+    _white_core,
+)
 from volumetry.core.brain.grid import work_image
 from volumetry.core.brain.halfway import HalfwayMap, HalfwayVisit, _mean_map
 from volumetry.core.brain.partial_volume import tissue_fractions
@@ -102,7 +109,7 @@ def pair_of(radius_before: float, radius_after: float) -> HalfwayPair:
 def shift_percent(pair: HalfwayPair, window: tuple[float, float] = (0.05, 0.95)) -> float:
     """Return the percent change of a pair by boundary shift."""
     mask = (pair.before.parenchyma + pair.after.parenchyma) / 2 > 0.5
-    moved = _shift(pair, mask=mask, levels=(28.0, 75.0), window=window)
+    moved = _shift(pair, band=_band(pair, mask), levels=(28.0, 75.0), window=window)
     size = float(pair.before.parenchyma.sum() + pair.after.parenchyma.sum()) / 2
     return _percent(moved, size)
 
@@ -119,6 +126,22 @@ def test_swapping_the_visits_negates_the_shift():
     forward = shift_percent(pair_of(24.0, 23.9))
     backward = shift_percent(pair_of(23.9, 24.0))
     assert (1 + forward / 100) * (1 + backward / 100) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_intensities_are_matched_where_the_tissue_stays_the_same():
+    """White matter shrinks within grey, and the scanner is 3 % brighter: 3 % is found."""
+    values = [
+        (75 + 25 * ndimage.gaussian_filter(ball(64, radius), 0.6)).astype(np.float32) * gain
+        for radius, gain in ((20.0, np.float32(1)), (19.6, np.float32(1.03)))
+    ]
+    brain = ball(64, 26.0) > 0.5
+    core = _white_core(brain, values, level=87.5)
+    step, middle = _intensity_step(values, core)
+    assert middle == pytest.approx(np.log(1.03), abs=1e-5)
+    assert np.abs(step[brain] - np.log(1.03)).max() < 1e-3
+    # with the border in, its move would be taken for a darker scanner
+    blurred, _ = _intensity_step(values, brain)
+    assert blurred[brain].mean() < np.log(1.03) - 3e-3
 
 
 def test_no_change_is_exactly_no_change():

@@ -43,14 +43,14 @@ class NeuraxisChange:
     """Percent change of the brain between two T1 scans of one person."""
 
     name = "neuraxis-change"
-    version = "0.3.0"
+    version = "0.4.0"
     description = (
         "Neuraxis brain change: both visits segmented, aligned rigidly in both directions, "
-        "sampled once in a half-way space; percent brain volume change by the boundary shift "
-        "integral (Freeborough & Fox 1997, doi 10.1109/42.640753), and of the lateral "
-        "ventricles by the shift of their walls. Experimental: thalamus and corpus callosum by "
-        "the deformation (demons, Vercauteren et al. 2009, "
-        "doi 10.1016/j.neuroimage.2008.10.040)."
+        "sampled once in a half-way space, intensities matched in white matter; percent brain "
+        "volume change by the boundary shift integral (Freeborough & Fox 1997, "
+        "doi 10.1109/42.640753), and of the lateral ventricles by the shift of their walls. "
+        "Experimental: thalamus and corpus callosum by the deformation (demons, Vercauteren et "
+        "al. 2009, doi 10.1016/j.neuroimage.2008.10.040)."
     )
 
     def availability(self) -> Availability:
