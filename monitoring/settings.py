@@ -134,7 +134,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_TIME_LIMIT = 25 * 60  # below RabbitMQ's consumer timeout of 30 minutes
 CELERY_TASK_SOFT_TIME_LIMIT = 20 * 60
-CELERY_TASK_ROUTES = {"volumetry.tasks.*": {"queue": "volumetry"}}
+# The sweep that finds a silent worker must not wait behind what that worker measures.
+CELERY_TASK_ROUTES = {
+    "volumetry.tasks.runs_sweep": {"queue": "default"},
+    "volumetry.tasks.*": {"queue": "volumetry"},
+}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}

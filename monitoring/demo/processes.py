@@ -1,4 +1,4 @@
-"""The processes of a demo: a web server and a worker, started together and ended together."""
+"""The processes of a demo: a web server and a worker per queue, started and ended together."""
 
 import os
 import signal
@@ -71,13 +71,24 @@ def web_start(port: int, *, logs: Path) -> Child:
     )  # fmt: skip
 
 
-def worker_start(*, logs: Path) -> Child:
-    """Start the worker that measures, with the clock that drives its sweeps."""
+def workers_start(*, logs: Path) -> list[Child]:
+    """Start one worker per queue: a statement must not wait behind minutes of measuring.
+
+    The clock that drives the sweeps is part of the worker that never measures.
+    """
+    return [
+        _worker_start("measuring", ["-Q", "volumetry", "-c", str(concurrency())], logs=logs),
+        _worker_start("concluding", ["-Q", "default", "-c", "1", "-B"], logs=logs),
+    ]
+
+
+def _worker_start(name: str, which: list[str], *, logs: Path) -> Child:
+    """Start a worker; its name keeps it apart from the other on this machine."""
     return _start(
-        "worker",
-        ["celery", "-A", "monitoring", "worker", "-B", "-Q", "default,volumetry",
-         "--concurrency", str(concurrency()), "--without-gossip", "--without-mingle",
-         "--without-heartbeat", "--loglevel", "WARNING"],
+        f"worker-{name}",
+        ["celery", "-A", "monitoring", "worker", *which, "-n", f"{name}@demo",
+         "--without-gossip", "--without-mingle", "--without-heartbeat",
+         "--loglevel", "WARNING"],
         logs=logs,
     )  # fmt: skip
 

@@ -33,6 +33,7 @@ from monitoring.demo.processes import (
     PortTaken,
     children_end,
     port_check,
+    workers_start,
 )
 from monitoring.demo.seeding import (
     SEED,
@@ -366,6 +367,24 @@ def test_a_phantom_enters_through_the_door_of_a_technician(seeded, doorbell):
 # --- Processes ------------------------------------------------------------------------------
 
 
+def test_every_queue_has_a_worker_of_its_own_and_one_of_them_drives_the_clock(
+    monkeypatch, settings, tmp_path
+):
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        "monitoring.demo.processes._start",
+        lambda name, command, *, logs: started.append(command),
+    )
+
+    workers_start(logs=tmp_path)
+
+    queues = [command[command.index("-Q") + 1] for command in started]
+    wanted = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
+    assert sorted(queues) == sorted(wanted | {settings.CELERY_TASK_DEFAULT_QUEUE})
+    assert len({command[command.index("-n") + 1] for command in started}) == len(queues)
+    assert ["-B" in command for command in started] == [q == "default" for q in queues]
+
+
 def test_ending_a_child_ends_its_grandchildren_too(tmp_path):
     script = (
         "import signal, subprocess, sys, time\n"
@@ -419,7 +438,7 @@ def test_the_demo_ends_every_process_that_it_started(tmp_path, number):
 
     assert demo.returncode == 0, rest
     assert "Every process of the demo has ended" in rest
-    assert len(descendants) >= 2
+    assert len(descendants) >= 3  # the web server and a worker per queue
     assert gone(descendants)
 
 

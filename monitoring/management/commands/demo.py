@@ -1,4 +1,4 @@
-"""Start the demo: database, synthetic clinics, a web server and a worker, until Ctrl-C."""
+"""Start the demo: database, synthetic clinics, a web server and its workers, until Ctrl-C."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ from monitoring.demo.processes import (
     children_end,
     port_check,
     web_start,
-    worker_start,
+    workers_start,
 )
 from monitoring.demo.registry_clinic import registry_clinic_ensure
 from monitoring.demo.seeding import DemoRefused, demo_check, demo_seed, divergence_compute
@@ -87,9 +87,9 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         today = timezone.localdate()
         demo_seed(today=today, say=self._say)
-        self._say(f"Starting web server and worker (their words: {self.logs})")
+        self._say(f"Starting web server and workers (their words: {self.logs})")
         self.children.append(web_start(port, logs=self.logs))
-        self.children.append(worker_start(logs=self.logs))
+        self.children += workers_start(logs=self.logs)
         phantom_patients_ensure(today=today, say=self._say)
         registry_clinic_ensure(today=today, say=self._say)
         divergence_compute(say=self._say)
