@@ -5,7 +5,8 @@ instance of each takes longer than everything else that a page does, so they are
 and of the checks only those that did not pass.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -157,24 +158,35 @@ def measured_scans(**which: Any) -> list[MeasuredScan]:
         Conditions on `Scan`, as a queryset's ``filter`` takes them. Who calls has made sure
         that the reader may see these scans.
     """
-    of_image = {f"image__scan__{name}": value for name, value in which.items()}
-    runs: dict[UUID, list[MeasuredRun]] = {}
-    for run in _runs(of_image):
-        runs.setdefault(run.image_id, []).append(run)
     epoch = ("pk", "scanner__name", "software", "protocol")
     own, joined = (
         [f"{at}__{name}" for name in epoch] for at in ("epoch", "epoch__merged_into")
     )
-    rows = (
+    rows = list(
         Scan.objects.filter(**which)
         .order_by("session__visit__date", "created_at")
         .values_list("pk", "image_id", "image__file", "session__visit__date", "sequence",
                      "notes", *own, *joined)
     )  # fmt: skip
+    images = {
+        image: _Image(scan=pk, when=when, has_file=bool(file))
+        for pk, image, file, when, *_ in rows
+    }
+    runs: dict[UUID, list[MeasuredRun]] = {}
+    for run in _runs(images, {f"image__scan__{name}": value for name, value in which.items()}):
+        runs.setdefault(run.image_id, []).append(run)
     return [
         _scan(row[:6], row[10:] if row[10] else row[6:10], runs=runs.get(row[1], ()))
         for row in rows
     ]
+
+
+class _Image(NamedTuple):
+    """Where an image belongs."""
+
+    scan: UUID
+    when: date
+    has_file: bool
 
 
 def _scan(
@@ -196,30 +208,33 @@ def _scan(
     )
 
 
-def _runs(of_image: Mapping[str, Any]) -> list[MeasuredRun]:
-    """Return the runs of some images, oldest first."""
-    of_run = {f"run__{name}": value for name, value in of_image.items()}
-    concerns = _concerns(of_run)
-    numbers = _numbers(of_run)
-    reviews = _reviews(of_run)
+def _runs(images: Mapping[UUID, _Image], of_image: Mapping[str, Any]) -> list[MeasuredRun]:
+    """Return the runs of some images, oldest first.
+
+    They are read before their numbers: of a run that ends meanwhile nothing is shown by halves.
+    """
     rows = (
         VolumetryRun.objects.filter(**of_image)
         .order_by("created_at")
         .values_list(
-            "pk", "image_id", "image__file", "before_id", "before__scan__pk",
-            "before__scan__session__visit__date", "method", "method_version", "status",
-            "outcome", "reason", "finished_at", *(f"parameters__{name}" for name in MARKS),
+            "pk", "image_id", "before_id", "method", "method_version", "status", "outcome",
+            "reason", "finished_at", *(f"parameters__{name}" for name in MARKS),
             Exists(QualityResult.objects.filter(run=OuterRef("pk"))),
         )
     )  # fmt: skip
+    of_run = {f"run__{name}": value for name, value in of_image.items()}
+    known = [row for row in rows if row[1] in images]  # a scan may come in between
+    ended = _ended([row[0] for row in known if row[5] == Status.SUCCEEDED], of_run)
+    reviews = _reviews(of_run)
+    befores = _befores(images, {row[2] for row in known if row[2]})
     return [
         MeasuredRun(
             pk=pk,
             image_id=image_id,
-            has_image=bool(file),
+            has_image=images[image_id].has_file,
             before_id=before_id,
-            before_scan_id=before_scan_id,
-            since=since,
+            before_scan_id=befores[before_id].scan if before_id in befores else None,
+            since=befores[before_id].when if before_id in befores else None,
             method=method,
             method_version=version,
             status=status,
@@ -227,18 +242,63 @@ def _runs(of_image: Mapping[str, Any]) -> list[MeasuredRun]:
             reason=reason,
             finished_at=finished_at,
             is_checked=is_checked,
-            concerns=tuple(concerns.get(pk, ())),
-            numbers=tuple(numbers.get(pk, ())),
+            concerns=ended[pk].concerns if pk in ended else (),
+            numbers=ended[pk].numbers if pk in ended else (),
             review=reviews.get(pk),
             marks=tuple(
                 words for words, given in zip(MARKS.values(), masks, strict=True) if given
             ),
         )
         for (
-            pk, image_id, file, before_id, before_scan_id, since, method, version, status,
-            outcome, reason, finished_at, *masks, is_checked,
-        ) in rows
+            pk, image_id, before_id, method, version, status, outcome, reason, finished_at,
+            *masks, is_checked,
+        ) in known
     ]  # fmt: skip
+
+
+def _befores(images: Mapping[UUID, _Image], wanted: AbstractSet[UUID]) -> Mapping[UUID, _Image]:
+    """Return where earlier images of pairs belong; asks only for those not read already."""
+    missing = wanted - images.keys()
+    if not missing:
+        return images
+    rows = Scan.objects.filter(image__in=missing).values_list(
+        "image_id", "pk", "session__visit__date"
+    )
+    return {
+        **images,
+        **{image: _Image(scan=pk, when=when, has_file=True) for image, pk, when in rows},
+    }
+
+
+class Ended(NamedTuple):
+    """What a run stored when it succeeded."""
+
+    concerns: tuple[tuple[str, str], ...]
+    numbers: tuple[Number, ...]
+
+
+# By run, for this process. It cannot be out of date: numbers and checks are written together
+# with the end of their run and never again (`AppendOnlyModel`, `TRANSITIONS`), a key is never
+# used twice, and only who has found the run by what the reader may see asks for it. It holds
+# numbers without a person, of erased people too, until the process ends or it is full.
+_KEPT: dict[UUID, Ended] = {}
+MOST_KEPT = 20_000  # runs, some 2 kB each
+
+
+def _ended(succeeded: Collection[UUID], of_run: Mapping[str, Any]) -> Mapping[UUID, Ended]:
+    """Return what runs stored; asks only when one of them was not read before."""
+    found = {pk: _KEPT[pk] for pk in succeeded if pk in _KEPT}
+    if len(found) == len(succeeded):
+        return found
+    concerns, numbers = _concerns(of_run), _numbers(of_run)
+    found = {
+        pk: Ended(tuple(concerns.get(pk, ())), tuple(numbers.get(pk, ()))) for pk in succeeded
+    }
+    if len(_KEPT) + len(found) > MOST_KEPT:
+        _KEPT.clear()
+    if len(found) <= MOST_KEPT:
+        _KEPT.update(found)
+    return found
 
 
 def _concerns(of_run: Mapping[str, Any]) -> dict[UUID, list[tuple[str, str]]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from monitoring.core.types import Quality, Region
@@ -25,8 +25,7 @@ DIP_DAYS = 183
 STEROID_DAYS = 90
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelinePoint:
+class TimelinePoint(NamedTuple):
     """One brain or cord value of the trend, with all that is said beside it.
 
     ``percent`` is of the patient's own first usable value of the region (100); ``low`` and

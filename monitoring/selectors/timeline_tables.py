@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from monitoring.selectors.changes import Change
 from monitoring.selectors.structures import structure_course, structure_kinds
@@ -23,9 +24,30 @@ class Table:
     struck: frozenset[int] = field(default_factory=frozenset)
 
 
-def timeline_tables(timeline: Timeline) -> list[Table]:
-    """Return every table of a patient, in the order of the figure's rows."""
-    return [make(timeline) for make in TABLES.values()]
+class TableHead(NamedTuple):
+    """What a closed table says of itself: its rows are made when somebody opens it."""
+
+    slug: str
+    title: str
+    row_count: int
+
+
+def table_heads(timeline: Timeline) -> list[TableHead]:
+    """Return what every table of a patient says of itself, as the figure's rows follow."""
+    events = (timeline.relapses, timeline.treatments, timeline.phenotypes)
+    kinds = {(kind.structure, kind.quantity) for kind in structure_kinds(timeline)}
+    others = (
+        p.since is None and (p.structure, p.quantity) in kinds for p in timeline.other_points
+    )
+    return [
+        TableHead("volumes", "Brain and cord", len(timeline.points)),
+        TableHead("structures", "Other structures", sum(others)),
+        TableHead("changes", "Change between two scans", len(timeline.changes)),
+        TableHead("edss", "EDSS", len(timeline.edss)),
+        TableHead("events", "Relapses, treatments, phenotype", sum(map(len, events))),
+        TableHead("outcomes", "Clinical outcomes by rule", len(timeline.outcomes.events)),
+        TableHead("divergence", "Divergence as of every visit", len(timeline.history)),
+    ]
 
 
 VOLUME_COLUMNS = (

@@ -248,19 +248,19 @@ def is_out_of_date(patient: Patient) -> bool:
 def _edss(patient: Patient, relapses: Sequence[Relapse]) -> tuple[EdssStep, ...]:
     """Return the EDSS that count, oldest first."""
     onsets = [relapse.onset for relapse in relapses]
-    rows = Assessment.objects.current().filter(visit__patient=patient)
+    rows = Assessment.objects.current().filter(visit__patient=patient).order_by("visit__date")
     return tuple(
         EdssStep(
-            when=row.visit.date,
-            edss=row.edss,
+            when=when,
+            edss=edss,
             systems={
-                name: getattr(row, name)
-                for name in FUNCTIONAL_SYSTEMS
-                if getattr(row, name) is not None
+                name: score
+                for name, score in zip(FUNCTIONAL_SYSTEMS, scores, strict=True)
+                if score is not None
             },
-            days_after_relapse=days_after(row.visit.date, onsets),
+            days_after_relapse=days_after(when, onsets),
         )
-        for row in rows.select_related("visit").order_by("visit__date")
+        for when, edss, *scores in rows.values_list("visit__date", "edss", *FUNCTIONAL_SYSTEMS)
     )
 
 

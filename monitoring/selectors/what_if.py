@@ -74,7 +74,7 @@ def timeline_without(
         return None
     now = plain(found)
     trend = [
-        replace(p, quality=Quality.REJECTED, verdict="rejected", verdict_reason=DROPPED)
+        p._replace(quality=Quality.REJECTED, verdict="rejected", verdict_reason=DROPPED)
         if p.run_id == run_id
         else p
         for p in timeline.every_point

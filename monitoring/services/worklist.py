@@ -1,6 +1,6 @@
 """Keep the worklist's columns up to date: what needs attention, and the glance of a row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -131,6 +131,24 @@ def _score(attention: Attention, estimate: DivergenceEstimate | None) -> float:
     return max(estimate.p_faster_than_1 or 0.0, estimate.p_change or 0.0)
 
 
+def _gaps(needs: Mapping[str, Any]) -> list[str]:
+    """Return in few words what a statement is missing.
+
+    ``needs`` is that of the last one (`monitoring.core.types.Needs`), empty without one.
+    """
+    scans = {region: int(needs.get(f"{region.value}_scans") or 0) for region in Region}
+    wanted = [
+        f"{count} {region.value} scan{'s' if count > 1 else ''}"
+        for region, count in scans.items()
+        if count
+    ]
+    if needs.get("years"):
+        wanted.append(f"{needs['years']:.1f} y of follow-up")
+    if needs.get("cord_pair_on_one_epoch"):
+        wanted.append("2 cord scans on one scanner")
+    return wanted
+
+
 def _glance(
     patient: Patient, estimate: DivergenceEstimate | None, usable: Sequence[Point]
 ) -> dict[str, Any]:
@@ -144,6 +162,7 @@ def _glance(
     )  # fmt: skip
     return {
         **{name: now.get(name) for name in numbers},
+        "gaps": _gaps(now.get("needs", {})),
         "edss": float(last[0]) if last else None,
         "edss_on": last[1].isoformat() if last else None,
         **{region.value: _line(usable, region) for region in Region},

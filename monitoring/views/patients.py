@@ -23,7 +23,7 @@ from monitoring.selectors.norm_bands import healthy_words
 from monitoring.selectors.outlooks import patient_planner
 from monitoring.selectors.people import grants_in
 from monitoring.selectors.structures import structure_course, structure_kinds
-from monitoring.selectors.timeline_tables import TABLES, csv_rows, timeline_tables
+from monitoring.selectors.timeline_tables import TABLES, csv_rows, table_heads
 from monitoring.selectors.timelines import timeline_of
 from monitoring.selectors.what_if import point_glance, timeline_without
 from monitoring.selectors.worklists import WorklistQuery, listed_beside
@@ -31,6 +31,7 @@ from monitoring.services.access import patient_open
 from monitoring.services.divergence import parameters_of
 from monitoring.services.flags import flag_acknowledge
 from monitoring.services.patients import patient_change, patient_create
+from monitoring.tasks import divergence_enqueue
 from monitoring.views.common import clinic_of, grant_required
 
 NEWEST_SCANS = 8
@@ -67,7 +68,7 @@ def patient_below(request: ClinicRequest, pk: UUID) -> HttpResponse:
     context = {
         "patient": patient,
         "timeline": timeline,
-        "tables": timeline_tables(timeline),
+        "tables": table_heads(timeline),
         "scans": timeline.scans[: None if is_whole else NEWEST_SCANS],
         "may": _may(request, patient),
     }
@@ -235,6 +236,20 @@ def flag_acknowledge_view(request: ClinicRequest, pk: UUID, flag_pk: UUID) -> Ht
     return redirect("patient_detail", pk=patient.pk)
 
 
+@login_required
+@require_POST
+def divergence_retry(request: ClinicRequest, pk: UUID) -> HttpResponse:
+    """Ask the worker for a statement that could not be computed."""
+    patient = patient_open(request.user, pk, grant=Grant.FLAG_ACT)
+    divergence_enqueue(patient.pk)
+    messages.success(request, f"The statement of {patient.pseudonym} is being computed again.")
+    if request.POST.get("back") != "list":
+        return redirect("patient_detail", pk=patient.pk)
+    query = WorklistQuery.of(request.GET, is_clinical=True)
+    address = reverse("worklist")
+    return redirect(f"{address}?{query.address}" if query.address else address)
+
+
 urlpatterns: list[URLPattern] = [
     path("patients/add/", patient_add, name="patient_add"),
     path("patients/<uuid:pk>/", patient_detail, name="patient_detail"),
@@ -251,6 +266,7 @@ urlpatterns: list[URLPattern] = [
         name="patient_structure",
     ),
     path("patients/<uuid:pk>/planner/", patient_planner_view, name="patient_planner"),
+    path("patients/<uuid:pk>/retry/", divergence_retry, name="divergence_retry"),
     path("patients/<uuid:pk>/below/", patient_below, name="patient_below"),
     path("patients/<uuid:pk>/next/", patient_beside, {"way": "next"}, name="patient_next"),
     path(

@@ -48,6 +48,8 @@ class Row:
     age: int | None
     since_scan: str
     is_overdue: bool
+    is_control: bool
+    gaps: tuple[str, ...]
     brain: Sparkline | None
     cord: Sparkline | None
 
@@ -139,9 +141,21 @@ def _row(patient: Patient, clinic: Clinic, today: date) -> Row:
         age=today.year - patient.birth_year if patient.birth_year else None,
         since_scan=_ago(last, today),
         is_overdue=is_overdue,
+        gaps=() if is_control else (*glance.get("gaps", ()), *_unknown(patient)),
+        is_control=is_control,
         brain=brain,
         cord=cord,
     )
+
+
+def _unknown(patient: Patient) -> list[str]:
+    """Return which facts beside the statement nobody has entered."""
+    facts = {
+        "onset": patient.onset_date,
+        "birth year": patient.birth_year,
+        "EDSS": patient.glance.get("edss") is not None,
+    }
+    return [f"no {name}" for name, known in facts.items() if not known]
 
 
 def _ago(day: date | None, today: date) -> str:

@@ -37,6 +37,7 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     copy.layout.annotations.filter((note) => note.xref === "x").forEach((note) => {
       note.x = toAxis(note.x);
     });
+    fold(copy);
     const xaxis = copy.layout.xaxis;
     xaxis.range = range.map(timeToAxis);
     xaxis.type = origins[axis] ? "linear" : "date";
@@ -58,6 +59,81 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     const first = Math.floor(from / step + 1) * step;
     scale.tickvals = [];
     for (let value = first; value <= to; value += step) scale.tickvals.push(value);
+  }
+
+  /* --- Rows can be folded: their room goes to the others, the figure keeps its height -------- */
+  const ROWS = ["y", "y2", "y3", "y4", "y5"];
+  const FOLDED = "timeline-folded";
+  const remembered = () => {
+    try {
+      return JSON.parse(localStorage.getItem(FOLDED)) || [];
+    } catch {
+      return []; // no storage, or somebody else's words in it
+    }
+  };
+  const folded = new Set(remembered().filter((row) => ROWS.includes(row)).slice(0, ROWS.length - 1));
+  const axisName = (row) => `yaxis${row.slice(1)}`;
+  const rowOf = (reference) => String(reference).split(" ")[0];
+
+  function fold(drawn) {
+    if (!folded.size) return;
+    const { layout } = drawn;
+    const old = ROWS.map((row) => layout[axisName(row)].domain);
+    const height = ([low, high]) => high - low;
+    const line = 2 / layout.height; // what is left of a folded row, below its title
+    const sum = (rows) => rows.reduce((all, index) => all + height(old[index]), 0);
+    const every = ROWS.map((_, index) => index);
+    const open = every.filter((index) => !folded.has(ROWS[index]));
+    const grown = (sum(every) - line * folded.size) / sum(open);
+    let top = 1;
+    const now = old.map((domain, index) => {
+      const size = folded.has(ROWS[index]) ? line : height(domain) * grown;
+      if (index) top -= old[index - 1][0] - domain[1];
+      const own = [Math.max(top - size, 0), top];
+      top = own[0];
+      return own;
+    });
+    // Whatever stands between two rows moves with them.
+    const before = old.flatMap(([low, high]) => [high, low]);
+    const after = now.flatMap(([low, high]) => [high, low]);
+    const moved = (place) => {
+      const end = before.findIndex((edge) => edge <= place);
+      if (end <= 0) return end ? place : after[0] + place - before[0];
+      const part = (before[end - 1] - place) / (before[end - 1] - before[end]);
+      return after[end - 1] + (after[end] - after[end - 1]) * part;
+    };
+    ROWS.forEach((row, index) => {
+      layout[axisName(row)].domain = now[index];
+      if (folded.has(row)) layout[axisName(row)].visible = false;
+    });
+    const isFolded = (one) => folded.has(rowOf(one.yref));
+    drawn.data = drawn.data.filter((trace) => !folded.has(trace.yaxis));
+    ["shapes", "annotations"].forEach((kind) => {
+      layout[kind] = layout[kind].filter((one) => !isFolded(one));
+      layout[kind].filter((one) => one.yref === "paper").forEach((one) => {
+        ["y", "y0", "y1"].filter((name) => name in one).forEach((name) => {
+          one[name] = moved(one[name]);
+        });
+      });
+    });
+  }
+
+  function showRows() {
+    figure.querySelectorAll("[data-row]").forEach((button) => {
+      button.setAttribute("aria-pressed", String(!folded.has(button.dataset.row)));
+    });
+  }
+
+  function toggleRow(row) {
+    if (folded.has(row)) folded.delete(row);
+    else if (folded.size < ROWS.length - 1) folded.add(row); // one row stays
+    try {
+      localStorage.setItem(FOLDED, JSON.stringify([...folded]));
+    } catch {
+      // Not remembered, then.
+    }
+    showRows();
+    redraw();
   }
 
   const redraw = () => NeuraxisChart.draw(chart, onAxis());
@@ -142,6 +218,7 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       structures.delete(slug);
       figure.querySelector(`[data-structure-read="${slug}"]`).textContent = "";
     }
+    figure.querySelector(`[data-structure-line="${slug}"]`).hidden = !box.checked;
     await redraw();
     if (days.length) read(stamp(days[at]));
   }
@@ -230,6 +307,7 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     if (event.key === "Enter" && days.length) openNext(days[at]);
   }
 
+  showRows();
   redraw().then(() => {
     chart.on("plotly_relayout", (change) => {
       const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
@@ -257,6 +335,7 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       crosshair = null;
       redraw();
     }
+    if (button?.dataset.row) toggleRow(button.dataset.row);
     if (button?.dataset.drop) drop(button);
     if (button && "undrop" in button.dataset) show(whole, "").then(() => chart.focus());
     if (button?.dataset.zoom) zoom(button.dataset.zoom);
@@ -266,6 +345,15 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
   });
   figure.addEventListener("change", (event) => {
     if (event.target.dataset.structure) choose(event.target);
+  });
+  const menu = figure.querySelector("[data-structures]");
+  menu?.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (menu?.open && !menu.contains(event.target)) menu.open = false;
   });
   document.addEventListener("theme:changed", redraw);
 });

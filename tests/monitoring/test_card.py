@@ -110,7 +110,7 @@ def test_the_state_needs_norms_of_the_same_method_and_of_the_age(patient):
     assert steps[-1] == (card.quadrant.x, card.quadrant.y)
     assert [y for _, y in steps] == sorted(y for _, y in steps)
     moved = [
-        replace(p, series="elsewhere") if p.when.year < 2021 else p for p in timeline.points
+        p._replace(series="elsewhere") if p.when.year < 2021 else p for p in timeline.points
     ]
     other = patient_state(patient, moved, contrasts, own)
     assert len(other.trail) == sum(p.series != "elsewhere" for p in moved) / 2

@@ -5,6 +5,9 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from monitoring.core.types import Region
@@ -19,10 +22,18 @@ from monitoring.models import (
     Treatment,
 )
 from monitoring.selectors.timeline_points import days_after
-from monitoring.selectors.timeline_tables import TABLES, csv_rows, history_table, volumes_table
+from monitoring.selectors.timeline_tables import (
+    TABLES,
+    csv_rows,
+    history_table,
+    table_heads,
+    volumes_table,
+)
 from monitoring.selectors.timelines import patient_timeline, timeline_of
 from monitoring.services.divergence import divergence_refresh
+from monitoring.services.reviews import measurement_review
 from tests.factories.record import course_make, patient_make, run_make, scan_make
+from volumetry.models import Measurement, Outcome, Status, VolumetryRun
 
 TODAY = date(2026, 11, 1)
 
@@ -66,6 +77,58 @@ def test_the_number_of_queries_does_not_grow_with_the_scans(
     with django_assert_max_num_queries(15):
         timeline = patient_timeline(alice, patient.pk, today=TODAY)
     assert len(timeline.scans) == 21
+
+
+def test_a_second_look_does_not_ask_again_what_ended_runs_measured(
+    alice: User, patient: Patient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    run_make(scan_make(patient, date(2024, 5, 1)), "neuraxis-brain")
+    with CaptureQueriesContext(connection) as first:
+        patient_timeline(alice, patient.pk, today=TODAY)
+
+    # Without the numbers and without the checks of runs that ended.
+    with django_assert_num_queries(len(first) - 2):
+        patient_timeline(alice, patient.pk, today=TODAY)
+
+
+def test_a_second_look_sees_a_new_number_and_a_new_verdict(
+    alice: User, bob: User, patient: Patient
+) -> None:
+    before = patient_timeline(alice, patient.pk, today=TODAY)
+
+    run = run_make(
+        scan_make(patient, date(2024, 5, 1)),
+        "neuraxis-brain",
+        measures={("brain_parenchyma", "volume"): 1.0e6},
+    )
+    added = patient_timeline(alice, patient.pk, today=TODAY)
+    measurement_review(actor=bob, run=run, verdict="rejected", reason="artifact")
+    judged = patient_timeline(alice, patient.pk, today=TODAY)
+
+    assert len(added.points) == len(before.points) + 1
+    assert [p.is_rejected for p in judged.points if p.run_id == run.pk] == [True]
+
+
+def test_a_run_that_waits_shows_its_numbers_as_soon_as_it_has_ended(
+    alice: User, patient: Patient
+) -> None:
+    waiting = run_make(
+        scan_make(patient, date(2024, 5, 1)), "neuraxis-brain", status=Status.RUNNING
+    )
+    before = patient_timeline(alice, patient.pk, today=TODAY)
+
+    with transaction.atomic():
+        Measurement.objects.create(
+            run=waiting, structure="brain_parenchyma", quantity="volume", value=1.0e6,
+            unit="mm3", standard_error=5e3,
+        )  # fmt: skip
+        VolumetryRun.objects.filter(pk=waiting.pk).update(
+            status=Status.SUCCEEDED, outcome=Outcome.OK, finished_at=timezone.now()
+        )
+    after = patient_timeline(alice, patient.pk, today=TODAY)
+
+    assert waiting.pk not in {p.run_id for p in before.points}
+    assert waiting.pk in {p.run_id for p in after.points}
 
 
 def test_a_stranger_finds_no_timeline(charlie: User, patient: Patient) -> None:
@@ -228,6 +291,22 @@ def test_a_newer_fact_makes_the_statement_out_of_date(patient: Patient) -> None:
     patient.save()
     again = Patient.objects.get(pk=patient.pk)
     assert timeline_of(again, today=TODAY).is_out_of_date
+
+
+def test_a_closed_table_counts_the_rows_that_it_has_when_open(patient: Patient) -> None:
+    run_make(
+        scan_make(patient, date(2024, 5, 1)),
+        "neuraxis-brain",
+        measures={("brain_parenchyma", "volume"): 1.0e6, ("grey_matter", "volume"): 6.0e5},
+    )
+    timeline = timeline_of(patient, today=TODAY)
+
+    tables = [make(timeline) for make in TABLES.values()]
+
+    assert [tuple(head) for head in table_heads(timeline)] == [
+        (table.slug, table.title, len(table.rows)) for table in tables
+    ]
+    assert sum(bool(table.rows) for table in tables) >= 4
 
 
 def test_every_table_has_as_many_cells_as_columns(patient: Patient) -> None:

@@ -1,10 +1,13 @@
 """The worklist: most noteworthy first, quick for any number of patients."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from pytest_django import DjangoAssertNumQueries
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from monitoring.models import (
     Attention,
@@ -216,6 +219,49 @@ def test_the_glance_holds_what_the_page_of_the_patient_says(flagged: Patient) ->
     assert flagged.attention_score == max(
         estimate.p_faster_than_1 or 0.0, estimate.p_change or 0.0
     )
+
+
+def test_a_row_says_what_is_missing_for_a_statement(
+    client: Client, alice: User, vltava: Clinic, flagged: Patient
+) -> None:
+    short = patient_make(vltava, "SHORT", onset_date=None)
+    course_make(short, years=2)
+    refreshed(short)
+    client.force_login(alice)
+
+    html = client.get(reverse("worklist")).content.decode()
+
+    gaps = {
+        code: re.search(rf'>{code}</a>.*?worklist__gaps">([^<]*)<', html, re.DOTALL)
+        for code in ("FLAGGED", "SHORT")
+    }
+    assert {code: found and found[1] for code, found in gaps.items()} == {
+        "FLAGGED": "no EDSS",
+        "SHORT": "1 brain scan, 1 cord scan, 0.6 y of follow-up, no onset, no EDSS",
+    }
+
+
+def test_what_was_not_computed_is_computed_again_from_the_list(
+    client: Client,
+    alice: User,
+    flagged: Patient,
+    doorbell: list[tuple[str, str]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    Patient.objects.filter(pk=flagged.pk).update(divergence_error="The values cannot be.")
+    worklist_refresh(flagged)
+    client.force_login(alice)
+    url = reverse("divergence_retry", args=[flagged.pk])
+    assert url in client.get(reverse("worklist")).content.decode()
+    assert url in client.get(reverse("patient_detail", args=[flagged.pk])).content.decode()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client.post(f"{url}?show=flag", {"back": "list"})
+
+    assert answer["Location"] == f"{reverse('worklist')}?show=flag"
+    assert doorbell == [("divergence", str(flagged.pk))]
+    assert refreshed(flagged).level == "flag"
+    assert url not in client.get(reverse("worklist")).content.decode()
 
 
 def test_a_failed_model_shows_no_stale_level(flagged: Patient) -> None:

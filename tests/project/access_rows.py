@@ -103,6 +103,7 @@ PAGES: dict[str, Row] = {
     "report": Row(Kind.OBJECT, "NR", args=of("patient")),
     # The patient of this world has no value that a report could hold.
     "report_pdf": Row(Kind.OBJECT, "NR", args=of("patient"), passes=(200, 409, 503)),
+    "divergence_retry": Row(Kind.OBJECT, "N", "post", of("patient"), passes=(302,)),
     "flag_acknowledge": Row(
         Kind.OBJECT,
         "N",

@@ -64,6 +64,18 @@ def test_cores_engines_and_intake_drag_no_framework_in():
 # --- Database -------------------------------------------------------------------------------
 
 
+def test_a_process_that_answers_pages_has_settled_the_collector_of_garbage():
+    code = (
+        "import gc, monitoring.wsgi, sys\n"
+        "assert 'monitoring.views.patients' in sys.modules\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 50_000, gc.get_threshold()[0] > 10_000)"
+    )
+
+    found = python("-c", code, **PRODUCTION, DJANGO_SETTINGS_MODULE="monitoring.settings")
+
+    assert found.stdout.split() == ["True", "True", "True"], found.stderr
+
+
 @pytest.mark.django_db
 def test_models_and_migrations_agree():
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
