@@ -54,7 +54,7 @@ def planted(
     found = []
     for row in table(fine, "correlations"):
         if row[0] == "Whole brain" and row[10] is not None:
-            severe = row[1] in {"EDSS 4-5.5", "EDSS >= 6"}
+            severe = row[1] in {"EDSS 4–5.5", "EDSS ≥ 6"}
             r = (truth.r_severe if severe else truth.r_mild) * both
             found.append(("partial correlation", r, row[10], row[11]))
     for row in table(fine, "discrimination"):
@@ -63,7 +63,7 @@ def planted(
     losses = list(truth.cord_loss)
     base = 100 * np.log1p(losses[1] / 100)
     losses[2] = float(100 * np.expm1((base + truth.cord_step * SD["cord"]) / 100))
-    names = ["EDSS 0-1.5", "EDSS 2-2.5", "EDSS 3-3.5", "EDSS 4-5.5", "EDSS >= 6"]
+    names = ["EDSS 0–1.5", "EDSS 2–2.5", "EDSS 3–3.5", "EDSS 4–5.5", "EDSS ≥ 6"]
     for row in table(fine, "losses"):
         if row[0] in {"Cord", "Whole brain"}:
             value = losses[names.index(row[1])] if row[0] == "Cord" else 0.0

@@ -82,19 +82,19 @@ class BandSet(StrEnum):
 
 BANDS: dict[BandSet, tuple[Band, ...]] = {
     BandSet.FINE: (
-        Band("0-1.5", 0, 1.5),
-        Band("2-2.5", 2, 2.5),
-        Band("3-3.5", 3, 3.5),
-        Band("4-5.5", 4, 5.5),
-        Band(">= 6", 6, 10),
+        Band("0–1.5", 0, 1.5),
+        Band("2–2.5", 2, 2.5),
+        Band("3–3.5", 3, 3.5),
+        Band("4–5.5", 4, 5.5),
+        Band("≥ 6", 6, 10),
     ),
     BandSet.THREE_GROUPS: (
-        Band("0-3.0", 0, 3.0),
-        Band("3.5-5.5", 3.5, 5.5),
-        Band(">= 6", 6, 10),
+        Band("0–3", 0, 3.0),
+        Band("3.5–5.5", 3.5, 5.5),
+        Band("≥ 6", 6, 10),
     ),
     BandSet.DICHOTOMY: (
-        Band("mild (<= 3.0)", 0, 3.0),
+        Band("mild (≤ 3)", 0, 3.0),
         Band("moderate (>= 3.5)", 3.5, 10),
     ),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from monitoring.core.expected_flags import ExpectedFlags, LevelCost
 from monitoring.core.norms import Norm
-from monitoring.core.parameter_set import Parameters
+from monitoring.core.parameter_set import Parameters, literature_defaults
 from monitoring.models import ParameterProposal, ParameterSet
 from monitoring.selectors.caveats import sdc_percent
 from monitoring.selectors.parameters import SetInForce
@@ -85,7 +85,7 @@ def set_view(chosen: SetInForce, row: ParameterSet | None) -> SetView:
     return SetView(
         name=parameters.id,
         title=parameters.title,
-        badge=parameters.badge,
+        badge=set_badge(parameters),
         digest=parameters.digest(),
         pairs=_pairs(parameters),
         correlation=parameters.slope_correlation,
@@ -98,6 +98,15 @@ def set_view(chosen: SetInForce, row: ParameterSet | None) -> SetView:
         refusals=chosen.norm_refusals,
         is_own=row is not None,
     )
+
+
+def set_badge(parameters: Parameters) -> str:
+    """Return where a set comes from; lines that a clinic moved are not from the literature."""
+    literature = literature_defaults()
+    is_moved = parameters.policy != literature.policy
+    if parameters.badge == literature.badge and is_moved:
+        return f"{parameters.badge}, lines of this clinic"
+    return parameters.badge
 
 
 def _pairs(parameters: Parameters) -> tuple[PairRow, ...]:

@@ -23,6 +23,7 @@ from monitoring.models import (
     Role,
     Visit,
 )
+from monitoring.selectors.parameter_pages import set_badge
 from monitoring.selectors.parameters import recomputing, set_in_force
 from monitoring.selectors.timelines import timeline_of
 from monitoring.services.divergence import divergence_refresh, parameters_of
@@ -190,7 +191,12 @@ def test_other_lines_are_a_proposal_that_moves_levels(vltava, dana, bob):
         {"patient": str(patient.pk), "old": old.level, "new": _other(proposal)}
     ]
     assert proposal.parameter_set.name.startswith("literature-2+lines-")
+    assert set_badge(set_in_force(vltava.pk).parameters) == "literature defaults"
     parameters_adopt(actor=dana, proposal=proposal, reason="Fewer calls.")
+    assert (
+        set_badge(set_in_force(vltava.pk).parameters)
+        == "literature defaults, lines of this clinic"
+    )
     divergence_refresh(patient.pk)
     flag = patient.flags.first()
     assert flag.cause.startswith(f"The parameter set {proposal.parameter_set.name} came")

@@ -4,6 +4,7 @@ Every clickable view carries the matrix that turns a pixel into world millimetre
 on the page is a point in the scan.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,15 +145,17 @@ def grey_picture(values: FloatArray, *, low: float = 1.0, high: float = 99.5) ->
 def text_draw(
     picture: Image.Image, at: tuple[float, float], text: str, *, size: int = 14
 ) -> None:
-    """Write text with a dark rim, readable on any grey."""
-    ImageDraw.Draw(picture).text(
-        at,
-        text,
-        fill=INK,
-        font=ImageFont.load_default(size),
-        stroke_width=2,
-        stroke_fill=(0, 0, 0),
-    )
+    """Write text with a dark rim, readable on any grey.
+
+    The packaged font has no ² and would draw an empty box: its 2 is written smaller and raised.
+    """
+    pen, (x, y) = ImageDraw.Draw(picture), at
+    for index, part in enumerate(re.split("(²)", text)):
+        is_raised = index % 2 == 1
+        font = ImageFont.load_default(0.65 * size if is_raised else size)
+        words = "2" if is_raised else part
+        pen.text((x, y), words, fill=INK, font=font, stroke_width=2, stroke_fill=(0, 0, 0))
+        x += pen.textlength(words, font=font)
 
 
 def closed_line_draw(

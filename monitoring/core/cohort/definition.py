@@ -157,7 +157,7 @@ def parse_bands(text: str) -> tuple[Band, ...]:
     Examples
     --------
     >>> [band.name for band in parse_bands("0-2.5, 3-5.5, 6-10")]
-    ['0-2.5', '3-5.5', '6-10']
+    ['0–2.5', '3–5.5', '6–10']
     """
     bands = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -165,6 +165,6 @@ def parse_bands(text: str) -> tuple[Band, ...]:
         if not found:
             raise InvalidDefinition(f"“{part}” is no range of EDSS; write 0-1.5, 2-3, 3.5-10.")
         low, high = float(found[1]), float(found[2])
-        bands.append(Band(f"{low:g}-{high:g}", low, high))
+        bands.append(Band(f"{low:g}–{high:g}", low, high))
     check_bands(tuple(bands))
     return tuple(bands)

@@ -95,7 +95,7 @@ def test_bands_cover_every_edss_once():
 
 def test_edss_3_sits_where_the_sets_say():
     names = [edss_band(3.0, bands).name for bands in BandSet]
-    assert names == ["3-3.5", "0-3.0", "mild (<= 3.0)"]
+    assert names == ["3–3.5", "0–3", "mild (≤ 3)"]
 
 
 def test_a_worsening_counts_once_it_is_confirmed():

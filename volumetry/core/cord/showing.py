@@ -121,7 +121,7 @@ def _patches(measurement: CordMeasurement) -> list[Image.Image]:
             # Radiological display: the person's right is on the left of the picture.
             pixels = np.stack([middle - x * scale, middle - y * scale], axis=1)
             closed_line_draw(tile, pixels)
-            label = f"{profile.area_mm2[index]:.1f} mm2"
+            label = f"{profile.area_mm2[index]:.1f} mm²"
         else:
             label = "left out"
         text_draw(
