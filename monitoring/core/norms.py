@@ -178,7 +178,7 @@ def own_norm(
     controls: Sequence[ControlScan],
     *,
     facts: MeasureFacts,
-    id: str,  # noqa: A002
+    id: str,  # noqa: A002 - the document's word
 ) -> Norm:
     """Fit a clinic's own norm to its healthy controls.
 

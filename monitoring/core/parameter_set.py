@@ -108,7 +108,7 @@ class Parameters:
         last = math.floor((until + DAY) / step) * step
         return _alternatives(self.change, self.steps, last)
 
-    def with_policy(self, policy: Policy, *, id: str) -> Self:  # noqa: A002
+    def with_policy(self, policy: Policy, *, id: str) -> Self:  # noqa: A002 - the document's word
         """Return the set with other lines under another id."""
         return replace(self, policy=policy, id=id)
 

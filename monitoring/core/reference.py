@@ -77,7 +77,7 @@ def fit_reference(
     series: Sequence[Series],
     *,
     base: Parameters,
-    id: str,  # noqa: A002
+    id: str,  # noqa: A002 - the document's word
     controls: Sequence[Series] = (),
     start: FloatArray | None = None,
 ) -> ReferenceFit:

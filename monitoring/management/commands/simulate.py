@@ -23,7 +23,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.add_argument("profile", choices=list(PROFILES), metavar="PROFILE")
+        names = ", ".join(PROFILES)
+        parser.add_argument(
+            "profile", choices=list(PROFILES), metavar="PROFILE", help=f"One of {names}."
+        )
         parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
         parser.add_argument("--patients", type=int, default=200, metavar="N")
         parser.add_argument(

@@ -43,6 +43,13 @@ def test_each_patient_gets_one_row_with_every_column():
     assert short["reason"].startswith("Needs 1 more usable cord scan")
 
 
+def test_the_reason_names_the_line_that_fired_and_what_a_reader_must_know():
+    out = assess_table(table_of("diverging", "scanner_change"), parameters=PARAMETERS)
+    loud, moved = (row["reason"] for row in rows_of(out))
+    assert loud.startswith("P(D < -1 %/yr) = 0.65 reached the watch line.")
+    assert "Offset of epoch 1 poorly known (brain +- 4.9 %, cord +- 6.9 %)." in moved
+
+
 def test_last_equals_the_last_row_of_every_visit():
     text = table_of("diverging", "one_outlier")
     last = rows_of(assess_table(text, parameters=PARAMETERS))

@@ -5,7 +5,6 @@ import random
 from dataclasses import replace
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,8 @@ from monitoring.core.errors import InvalidObservation
 from monitoring.core.parameter_set import literature_defaults
 from monitoring.core.priors import EpochOffsets
 from monitoring.core.profiles import PROFILES
-from monitoring.core.simulation import simulate_cohort
+from monitoring.core.simulated_tables import simulated_tables
+from monitoring.core.tables import read_observations
 from monitoring.core.types import (
     ClinicalEvent,
     EventKind,
@@ -356,6 +356,11 @@ def test_the_digest_moves_exactly_when_an_answer_can():
     assert inputs_digest(rows[1:], [event], parameters=PARAMETERS) != base
     other = replace(PARAMETERS, error_sd=(0.8, 2.1))
     assert inputs_digest(rows, [event], parameters=other) != base
+    then = rows[-1].when
+    known = inputs_digest(rows, [event], parameters=PARAMETERS, as_of=then)
+    later = ClinicalEvent(then + timedelta(days=1), EventKind.RELAPSE)
+    assert inputs_digest(rows, [event, later], parameters=PARAMETERS, as_of=then) == known
+    assert inputs_digest(rows[:-2], [event], parameters=PARAMETERS, as_of=then) != known
 
 
 def test_two_hundred_visits_are_assessed():
@@ -375,37 +380,14 @@ def test_two_hundred_visits_are_assessed():
     assert one.cord_percent_per_year == pytest.approx(-0.4, abs=0.1)
 
 
-def simulated(count: int) -> list[list[Observation]]:
-    """Return simulated patients as dated observations."""
-    patients = simulate_cohort(PROFILES["best"], patients=count, rng=np.random.default_rng(12))
-    records = []
-    for patient in patients:
-        series = patient.series
-        records.append(
-            [
-                Observation(
-                    START + timedelta(days=round(series.years[row] * 365.25)),
-                    (Region.BRAIN, Region.CORD)[series.region[row]],
-                    float(np.exp(series.y[row] / 100)),
-                    series.epochs[row],
-                    (Quality.GOOD, Quality.FAIR, Quality.POOR)[series.quality[row]],
-                )
-                for row in range(series.years.size)
-            ]
-        )
-    return records
-
-
 def test_many_at_once_equal_the_last_of_each_history_also_where_a_level_is_held():
     parameters = replace(PARAMETERS, slope_sd=(0.25, 0.55), error_sd=(0.25, 0.5))
-    records = [(rows, []) for rows in simulated(150)]
+    tables = simulated_tables(PROFILES["best"], patients=150, seed=12)
+    records = [(rows, []) for rows in read_observations(tables.observations).values()]
     last = assess_many(records, parameters=parameters)
     histories = assess_histories(records, parameters=parameters)
     held = 0
-    for one, history, (rows, _) in zip(last, histories, records, strict=True):
-        if not rows:
-            assert one.as_of is None
-            continue
+    for one, history in zip(last, histories, strict=True):
         assert (one.level, one.is_held) == (history[-1].level, history[-1].is_held)
         assert (one.sentence, one.first_raised) == (
             history[-1].sentence,
