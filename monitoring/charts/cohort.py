@@ -236,7 +236,17 @@ def _sizes(rows: Any, palette: Palette, noun: str, unit: str) -> tuple[str, str,
 
 
 def _curves(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
-    """Draw survival curves as steps; states differ by line style."""
+    """Draw survival by the level at the landmark."""
+    return _survival(rows, palette, "level")
+
+
+def _states(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
+    """Draw survival by the state of brain and cord at the landmark."""
+    return _survival(rows, palette, "state of brain and cord")
+
+
+def _survival(rows: Any, palette: Palette, by: str) -> tuple[str, str, Figure]:
+    """Draw survival curves as steps; groups differ by line style."""
     traces = [
         {
             "type": "scatter", "mode": "lines", "x": row["years"], "y": row["value"],
@@ -262,12 +272,9 @@ def _curves(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
         xaxis=_axis(palette, "Years since the landmark", rangemode="tozero"),
         yaxis=_axis(palette, "Share without the event", range=[0, 1.02]),
     )
-    words = "Kaplan-Meier curves by the level at the landmark; thin lines: 95 % intervals."
-    return (
-        "Worsening by level at the landmark",
-        words,
-        {"data": bands + traces, "layout": layout},
-    )
+    words = f"Kaplan-Meier curves by {by} at the landmark; thin lines: 95 % intervals."
+    title = f"Worsening by {by} at the landmark"
+    return title, words, {"data": bands + traces, "layout": layout}
 
 
 def _explained(rows: Any, palette: Palette) -> tuple[str, str, Figure]:
@@ -300,5 +307,6 @@ MAKERS: dict[str, Maker] = {
     "separation": _separation,
     "accrual": _accrual,
     "curves": _curves,
+    "states": _states,
     "explained": _explained,
 }

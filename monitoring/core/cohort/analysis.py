@@ -30,7 +30,7 @@ from monitoring.core.cohort.table import (
 from monitoring.core.cohort.verification import verification_room
 from monitoring.core.errors import MonitoringError, NotAssessable
 
-ANALYSIS_VERSION = "cohort-4"
+ANALYSIS_VERSION = "cohort-5"
 """Changes whenever a number of the page may change; stored results of another are not shown."""
 
 SEED = 20_190_820

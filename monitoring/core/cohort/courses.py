@@ -62,10 +62,11 @@ class Rows:
     """Start-stop rows in years since the first assessable statement.
 
     The values of a row are those known at its start: divergence as of the last scan, EDSS of
-    the last visit. ``d`` and ``brain`` in %/yr.
+    the last visit. ``d`` and ``brain`` in %/yr; ``day`` is the start as an ordinal.
     """
 
     patient: IntArray
+    day: IntArray
     start: FloatArray
     stop: FloatArray
     is_event: NDArray[np.bool_]
@@ -180,6 +181,7 @@ def counting_rows(selected: Selected, courses: Courses, endpoint: str) -> Rows:
     k = np.flatnonzero(keep)
     return Rows(
         patient[k],
+        day[k].astype(np.int64),
         as_floats((day[k] - first[patient[k]]) / DAYS_PER_YEAR),
         as_floats((close[k] - first[patient[k]]) / DAYS_PER_YEAR),
         np.asarray(close[k] == event[k]),

@@ -48,29 +48,32 @@ def kaplan_meier(years: FloatArray, is_event: NDArray[np.bool_]) -> Curve:
 
 
 def log_rank(years: FloatArray, is_event: NDArray[np.bool_], group: IntArray) -> Test:
-    """Test whether two groups (0 and 1) have one curve.
+    """Test whether two or more groups, numbered from 0, have one curve.
 
     Raises
     ------
     NotAssessable
-        Where a group is empty or nobody has an event.
+        Where there are not two groups, nobody has an event, or the groups are never at risk
+        together.
     """
+    count = int(group.max(initial=0)) + 1
     if np.unique(group).size < 2 or not is_event.any():
         raise NotAssessable("A log-rank test needs two groups and an event.")
     times = np.unique(years[is_event])
-
-    def at_risk(of: FloatArray) -> FloatArray:
-        return as_floats(of.size - np.searchsorted(np.sort(of), times, side="left"))
-
-    def died(of: FloatArray) -> FloatArray:
-        return as_floats(np.bincount(np.searchsorted(times, of), minlength=times.size))
-
-    n, n1 = at_risk(years), at_risk(years[group == 1])
-    d, d1 = died(years[is_event]), died(years[is_event & (group == 1)])
-    expected = d * n1 / n
-    spread = d * (n1 / n) * (1 - n1 / n) * (n - d) / np.maximum(n - 1, 1)
-    observed, variance = float((d1 - expected).sum()), float(spread.sum())
-    if variance <= 0:
+    risk, died = np.zeros((count, times.size)), np.zeros((count, times.size))
+    for one in range(count):
+        own = years[group == one]
+        risk[one] = own.size - np.searchsorted(np.sort(own), times, side="left")
+        failed = np.searchsorted(times, years[is_event & (group == one)])
+        died[one] = np.bincount(failed, minlength=times.size)
+    n, d = risk.sum(axis=0), died.sum(axis=0)
+    share = risk / n
+    surplus = (died - d * share).sum(axis=1)
+    # Hypergeometric covariance at each time (Kalbfleisch and Prentice 2002, 1.5).
+    weight = d * (n - d) / np.maximum(n - 1, 1)
+    covariance = np.diag((weight * share).sum(axis=1)) - (weight * share) @ share.T
+    freedom = int(np.linalg.matrix_rank(covariance))
+    if freedom == 0:
         raise NotAssessable("The groups are never at risk together.")
-    statistic = observed**2 / variance
-    return Test(float(statistic), 1.0, float(stats.chi2.sf(statistic, 1)))
+    statistic = float(surplus @ np.linalg.pinv(covariance) @ surplus)
+    return Test(statistic, float(freedom), float(stats.chi2.sf(statistic, freedom)))

@@ -52,11 +52,15 @@ class Expectation:
 
 
 def designs(selected: Selected) -> FloatArray:
+    """Return `design_of` the selected visits."""
+    return design_of(selected.age, selected.sex, selected.intracranial)
+
+
+def design_of(age: FloatArray, sex: FloatArray, intracranial: FloatArray) -> FloatArray:
     """Return intercept, age - 45, sex and 100 ln(intracranial volume / 1.4 litres)."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        head = 100 * np.log(selected.intracranial / 1.4e6)
-    ones = np.ones(selected.age.size)
-    return np.column_stack([ones, selected.age - 45, selected.sex, head])
+        head = 100 * np.log(intracranial / 1.4e6)
+    return np.column_stack([np.ones(age.size), age - 45, sex, head])
 
 
 def expectation(selected: Selected, structure: str) -> Expectation:

@@ -1,8 +1,8 @@
 """Longitudinal verification: whether divergence comes before worsening, PIRA and SPMS.
 
 Cox models with divergence as a time-varying covariate, as-of values only, against the simple
-baseline of age and EDSS; Kaplan-Meier curves by the level at a landmark; lead time of the first
-watch or flag. Three endpoints are asked: p values are corrected by Holm.
+baseline of age and EDSS; Kaplan-Meier curves from a landmark on (`landmark`); lead time of the
+first watch or flag. Three endpoints are asked: p values are corrected by Holm.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from monitoring.core.cohort.courses import (
     counting_rows,
     courses_of,
 )
-from monitoring.core.cohort.curves import kaplan_meier, log_rank
+from monitoring.core.cohort.landmark import WATCH, landmark_curves
 from monitoring.core.cohort.power import findable_hazard_ratio
 from monitoring.core.cohort.report import Cell, Column, Room, Table, Verdict, number, p_words
 from monitoring.core.cohort.selection import Selected
@@ -29,8 +29,6 @@ from monitoring.core.series import FloatArray
 from monitoring.core.survival import CoxFit, HazardFit, cox_fit
 
 MINIMUM_EVENTS = 10
-MINIMUM_STATE = 5
-WATCH = LEVELS.index("watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ def verification_room(selected: Selected) -> Room:
         if ahead
         else "Divergence adds nothing found to age and EDSS"
     )
-    curves, curve_notes = landmark(selected, courses, found[0].endpoint)
+    figures, curve_notes = landmark_curves(selected, courses, found[0].endpoint)
     return Room(
         slug,
         title,
@@ -142,7 +140,7 @@ def verification_room(selected: Selected) -> Room:
         f"{lead}: {sentences}.",
         (*notes, *curve_notes),
         (_cox_table(found, adjusted.tolist()), lead_table(selected, courses)),
-        {"curves": curves} if curves else {},
+        figures,
     )
 
 
@@ -187,51 +185,6 @@ def _cox_table(found: list[Hazard], adjusted: list[float]) -> Table:
         "later one could confirm. Grouped time: the same ratio with events known to lie "
         "between two visits only (complementary log-log), as a check on the many ties.",
     )
-
-
-def landmark(
-    selected: Selected, courses: Courses, endpoint: str
-) -> tuple[list[dict[str, object]], tuple[str, ...]]:
-    """Return Kaplan-Meier curves by the level at the landmark, and what is said beside them."""
-    rows = counting_rows(selected, courses, endpoint)
-    years = selected.definition.landmark_years
-    at = np.flatnonzero((rows.start <= years) & (rows.stop > years))
-    last = np.zeros(selected.cohort.size)
-    np.maximum.at(last, rows.patient, rows.stop)
-    failed = np.zeros(selected.cohort.size, dtype=np.bool_)
-    failed[rows.patient[rows.is_event]] = True
-    time = last[rows.patient[at]] - years
-    is_event = failed[rows.patient[at]]
-    group = (rows.level[at] >= WATCH).astype(np.int64)
-    named = ((0, "Below the watch line"), (1, "Watch or flag"))
-    sizes = [int((group == key).sum()) for key, _ in named]
-    if min(sizes) < MINIMUM_STATE:
-        few = (
-            f"No curves at {years:g} years: {sizes[0]} patients below the watch line and "
-            f"{sizes[1]} on watch or flag; {MINIMUM_STATE} of each are needed."
-        )
-        return [], (few,)
-    curves: list[dict[str, object]] = []
-    for key, name in named:
-        own = group == key
-        curve = kaplan_meier(time[own], is_event[own])
-        end = float(time[own].max())
-        curves.append({
-            "group": name, "n": curve.people, "events": curve.events,
-            "years": [*curve.times.tolist(), end],
-            **{part: [*values.tolist(), float(values[-1])] for part, values in (
-                ("value", curve.survival), ("low", curve.low), ("high", curve.high))},
-        })  # fmt: skip
-    try:
-        test = log_rank(time, is_event, group)
-        words = f"log-rank {p_words(test.p)}"
-    except NotAssessable as error:
-        words = str(error)
-    note = (
-        f"Curves of {ENDPOINTS[endpoint].lower()} from {years:g} years after the first "
-        f"statement on: {words}; nobody with an earlier event is in them."
-    )
-    return curves, (note,)
 
 
 def lead_table(selected: Selected, courses: Courses) -> Table:
