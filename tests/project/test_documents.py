@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from monitoring.core.assessing import ASSESSMENT_COLUMNS
+from monitoring.core.simulated_tables import TRUTH_COLUMNS
+from monitoring.core.tables import CONTROL_COLUMNS, EVENT_COLUMNS, OBSERVATION_COLUMNS
 from volumetry.models import TRANSITIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +20,27 @@ def test_the_state_table_is_the_state_machine():
     assert rows == {
         state.value: ", ".join(sorted(target.value for target in targets)) or "–"
         for state, targets in TRANSITIONS.items()
+    }
+
+
+def test_every_column_of_the_tables_is_explained():
+    text = (ROOT / "docs/command-line.md").read_text().split("## Tables of the divergence")[1]
+    named = re.findall(r"^\| (`[^|]+) \| ([\w, ]+) \|", text, flags=re.MULTILINE)
+    columns = {
+        table: {
+            column
+            for names, tables in named
+            for column in re.findall(r"`(\w+)`", names)
+            if table in tables.split(", ") or tables == "all"
+        }
+        for table in ("observations", "events", "controls", "assessments", "truth")
+    }
+    assert columns == {
+        "observations": set(OBSERVATION_COLUMNS),
+        "events": set(EVENT_COLUMNS),
+        "controls": {*OBSERVATION_COLUMNS, *CONTROL_COLUMNS},
+        "assessments": set(ASSESSMENT_COLUMNS),
+        "truth": set(TRUTH_COLUMNS),
     }
 
 
