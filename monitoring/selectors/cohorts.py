@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db.models import QuerySet
 
 from monitoring.models import Clinic, CohortAnalysis, CohortDefinition, Grant, ScannerEpoch
@@ -57,4 +58,18 @@ def definition_of(analysis: CohortAnalysis) -> CohortDefinition | None:
         CohortDefinition.objects.filter(clinic=analysis.clinic, digest=analysis.digest)
         .order_by("created_at")
         .first()
+    )
+
+
+def citation_of(saved: CohortDefinition, analysis: CohortAnalysis) -> str:
+    """Return how a paper names a saved cohort, so that it can be found and computed again.
+
+    The hash is of the choices, the data's version of the facts that they were applied to.
+    """
+    synthetic = " Synthetic data." if analysis.result.get("is_synthetic") else ""
+    data = f"data {analysis.data_version[:12]} as of {analysis.finished_at:%Y-%m-%d}"
+    return (
+        f"“{saved.name}”. Cohort definition, {saved.clinic.name}, "
+        f"{saved.created_at:%Y-%m-%d}, SHA-256 {saved.digest}; {data}, "
+        f"analysis {analysis.analysis_version}, Neuraxis {settings.VERSION}.{synthetic}"
     )

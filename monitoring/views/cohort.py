@@ -79,10 +79,16 @@ def _page(
         object_id=definition.pk if definition else "",
         detail=f"sha256 {chosen.digest[:16]}",
     )
+    saved_as = definition or selectors.definition_of(analysis)
     context = {
         "form": form,
         "analysis": analysis,
-        "saved_as": definition or selectors.definition_of(analysis),
+        "saved_as": saved_as,
+        "citation": (
+            selectors.citation_of(saved_as, analysis)
+            if saved_as and analysis.finished_at
+            else ""
+        ),
         "saved": selectors.definition_list(request.user, clinic),
         "name_form": CohortNameForm(),
         "query": request.GET.urlencode(),

@@ -83,6 +83,8 @@ def test_a_cohort_is_saved_reopened_and_exported_with_its_hash(researcher):
     assert "All of us" in page
     assert saved.digest[:16] in page
     assert file["sha256"] == saved.digest
+    data = CohortAnalysis.objects.get().data_version[:12]
+    assert f"SHA-256 {saved.digest}; data {data} as of " in page
     again = researcher.post(reverse("cohort_save"), {"name": "All of us", "query": ""})
     assert again.status_code == 302
     assert CohortDefinition.objects.count() == 1
