@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from tests.volumetry.phantoms.heads import LabelledHead, head_draw, truth_of
+from volumetry.core.brain.grid import work_image
+from volumetry.core.brain.registration import brain_locate
 from volumetry.core.types import Outcome, Quantity, ScanImage, Structure, Verdict
 from volumetry.engines.brain import NeuraxisBrain
 
@@ -17,6 +19,16 @@ TOLERANCES = {
     Structure.LATERAL_VENTRICLES: 4.0,
     Structure.INTRACRANIAL: 3.0,
 }
+
+
+@pytest.mark.realdata
+def test_a_head_with_wide_outer_fluid_does_not_inflate_the_template(realdata):
+    head = LabelledHead.read(realdata / "label_maps" / "training_seg_16.nii.gz")
+    place = brain_locate(work_image(head_draw(head, seed=166)))
+    # from the largest size of the search the descent ran to 1.58 times the template
+    true = truth_of(head.labels).intracranial / 1_887_000
+    assert place.is_plausible
+    assert place.scale == pytest.approx(true, rel=0.15)
 
 
 @pytest.mark.realdata

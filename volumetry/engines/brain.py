@@ -38,7 +38,7 @@ class NeuraxisBrain:
     """Volumes of brain, tissues, ventricles and intracranial space from one T1 scan."""
 
     name = "neuraxis-brain"
-    version = "0.3.0"
+    version = "0.3.1"
     description = (
         "Neuraxis brain: affine registration to MNI152 (Fonov et al. 2011, "
         "doi 10.1016/j.neuroimage.2010.07.033), bias field and tissue means by "

@@ -5,7 +5,11 @@ from numpy.typing import NDArray
 
 from volumetry.core.brain.callosum import Callosum
 from volumetry.core.brain.grid import WorkImage
-from volumetry.core.brain.registration import BrainPlace
+from volumetry.core.brain.registration import (
+    SCALE_PLAUSIBLE,
+    SCORE_PLAUSIBLE,
+    BrainPlace,
+)
 from volumetry.core.brain.template import BRAINSTEM_END_MM, Template
 from volumetry.core.brain.thalamus import Thalamus
 from volumetry.core.brain.tissue import TissueModel
@@ -17,13 +21,11 @@ MIN_EXTENT_MM = 90.0
 MISSING_FAIL, MISSING_WARN = 0.005, 0.0005
 """Fraction of the template's intracranial space outside the slab."""
 SLICE_WARN_MM = 1.5
-REGISTRATION_FAIL, REGISTRATION_WARN = 0.15, 0.25
+REGISTRATION_FAIL, REGISTRATION_WARN = 0.15, SCORE_PLAUSIBLE
 """Squared correlation between scan and template head."""
 COVERED_REFUSE = 0.75
 CONTRAST_FAIL, CONTRAST_WARN = 2.0, 3.5
 """Difference of two tissue means over the larger of their standard deviations."""
-SCALE_PLAUSIBLE = (0.5, 1.15)
-"""Affine volume ratio to the template: intracranial volumes of about 950 to 2200 ml."""
 CONTACT_FAIL_MM2 = 300.0
 SIDES_WARN_PERCENT = 20.0
 """Left and right thalamus differ by less in health; more speaks for a misplaced outline."""

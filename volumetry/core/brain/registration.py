@@ -32,6 +32,13 @@ SKULL_ABOVE_MM = -10.0
 TRIED_STARTS = 4
 SCALE_START = (0.78, 1.02)
 """Linear size of a head to the template (1.89 l): intracranial volumes of 0.9 to 2.0 l."""
+SMALLER = (0.95, 0.88)
+"""Sizes tried again, shares of the pose's, where the descent ends at an implausible place: the
+search sees skull and scalp blurred into one, and of a head with wide outer fluid it takes the
+largest size allowed; from there the descent may run outwards."""
+SCALE_PLAUSIBLE = (0.5, 1.15)
+"""Affine volume ratio to the template: intracranial volumes of about 950 to 2200 ml."""
+SCORE_PLAUSIBLE = 0.25
 CENTRE_MM = (0.0, -18.0, 8.0)
 """Middle of the template's intracranial mask, MNI mm: heads are turned about it."""
 
@@ -55,6 +62,12 @@ class BrainPlace:
     def scale(self) -> float:
         """Volume ratio scan to template."""
         return float(np.linalg.det(self.matrix[:3, :3]))
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the size is a head's and the match not a loose one."""
+        low, high = SCALE_PLAUSIBLE
+        return low < self.scale < high and self.score >= SCORE_PLAUSIBLE
 
 
 @lru_cache(maxsize=1)
@@ -88,11 +101,25 @@ def brain_locate(work: WorkImage) -> BrainPlace:
     moving = to_sitk(
         np.minimum(small.values, np.percentile(small.values, 99)), small.spacing_mm
     )
-    similarity = _best_start(small, _starts(small))
+    pose = _best_start(small, _starts(small))
+    place = _affine(pose, moving)
+    if place.is_plausible:
+        return place
+    tried = [place]
+    for share in SMALLER:
+        smaller = pose.copy()
+        smaller[6] *= share
+        tried.append(_affine(smaller, moving))
+    return max(tried, key=lambda found: (found.is_plausible, found.score))
+
+
+def _affine(pose: Pose, moving: sitk.Image) -> BrainPlace:
+    """Descend from a pose with twelve degrees of freedom."""
+    start = _similarity(pose)
     affine = sitk.AffineTransform(3)
-    affine.SetCenter(similarity.GetCenter())
-    affine.SetMatrix(similarity.GetMatrix())
-    affine.SetTranslation(similarity.GetTranslation())
+    affine.SetCenter(start.GetCenter())
+    affine.SetMatrix(start.GetMatrix())
+    affine.SetTranslation(start.GetTranslation())
     final = _descend(affine, moving, rate=0.03)
     return BrainPlace(_matrix(final), -_metric_value(final, moving))
 
@@ -193,7 +220,7 @@ def _similarity(pose: Pose) -> sitk.Similarity3DTransform:
     return transform
 
 
-def _best_start(small: WorkImage, starts: list[Pose]) -> sitk.Similarity3DTransform:
+def _best_start(small: WorkImage, starts: list[Pose]) -> Pose:
     """Search the pose under which smoothed template head and scan correlate best.
 
     The size is bounded: an unbounded descent from a poor start may inflate the template until
@@ -233,7 +260,8 @@ def _best_start(small: WorkImage, starts: list[Pose]) -> sitk.Similarity3DTransf
         )
         for pose in ranked
     ]
-    return _similarity(min(found, key=lambda result: result.fun).x)
+    best: Pose = min(found, key=lambda result: result.fun).x
+    return best
 
 
 def _descend(start: sitk.Transform, moving: sitk.Image, *, rate: float) -> sitk.Transform:
