@@ -1,5 +1,7 @@
 """The parts of the brain engine, each against a truth of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -23,11 +25,12 @@ from volumetry.core.brain.change import (
 )
 from volumetry.core.brain.grid import work_image
 from volumetry.core.brain.halfway import HalfwayMap, HalfwayVisit, _mean_map
+from volumetry.core.brain.pair_gates import contrast_change_check
 from volumetry.core.brain.partial_volume import tissue_fractions
 from volumetry.core.brain.skull import eroded, grown
 from volumetry.core.brain.tissue import TissueModel, bias_field, tissue_fit
 from volumetry.core.errors import NotMeasurable
-from volumetry.core.types import ScanImage
+from volumetry.core.types import ScanImage, Verdict
 
 
 def ball(side: int, radius: float, centre: tuple[float, float, float] | None = None):
@@ -142,6 +145,18 @@ def test_intensities_are_matched_where_the_tissue_stays_the_same():
     # with the border in, its move would be taken for a darker scanner
     blurred, _ = _intensity_step(values, brain)
     assert blurred[brain].mean() < np.log(1.03) - 3e-3
+
+
+def test_another_contrast_at_the_second_visit_is_said_in_words():
+    pair = pair_of(24.0, 24.0)
+    assert contrast_change_check(pair).verdict is Verdict.PASS
+    other = replace(pair, grey=(75.0, 80.0))
+    check = contrast_change_check(other)
+    assert check.verdict is Verdict.WARN
+    assert check.value == pytest.approx(5.0)
+    assert "differs by 5.0 points" in check.sentence
+    assert "Another sequence" in check.sentence
+    assert contrast_change_check(replace(pair, fluid=(28.0, 60.0))).verdict is Verdict.FAIL
 
 
 def test_no_change_is_exactly_no_change():

@@ -98,7 +98,7 @@ class NeuraxisChange:
         change, pair = brain_change(visits[0], visits[1])
         thickest = max(*before.spacing_mm, *after.spacing_mm)
         quality = (
-            *pair_checks(change, before, after),
+            *pair_checks(change, pair, before, after),
             *_worse_of(visits[0], visits[1]),
         )
         provenance = self._provenance(before, after, _parameters(change))

@@ -1,12 +1,27 @@
 """Quality gates of a pair of visits, in words."""
 
-from volumetry.core.brain.change import BrainChange
+from volumetry.core.brain.change import BrainChange, HalfwayPair
 from volumetry.core.brain.gates import SLICE_WARN_MM
 from volumetry.core.types import QualityCheck, ScanImage, Verdict
 
+CONTRAST_WARN, CONTRAST_FAIL = 2.0, 15.0
+"""Difference of two visits' grey or fluid level, percent of white. Drawn rescans differ by 0.2
+at most; two points of grey move the half level to fluid by one, which is read as more than half
+a percent of change that is none."""
+
+
+def contrast_change_check(pair: HalfwayPair) -> QualityCheck:
+    """Hold the tissues' contrast of the two visits against each other."""
+    apart = max(abs(a - b) for a, b in (pair.grey, pair.fluid))
+    return _limited(
+        "contrast_change", apart, CONTRAST_WARN, CONTRAST_FAIL,
+        "Grey matter or fluid, against white matter, differs by {:.1f} points between the two "
+        "scans.", tail=" Another sequence or contrast agent? Part of the change may be that.",
+    )  # fmt: skip
+
 
 def pair_checks(
-    change: BrainChange, before: ScanImage, after: ScanImage
+    change: BrainChange, pair: HalfwayPair, before: ScanImage, after: ScanImage
 ) -> tuple[QualityCheck, ...]:
     """Judge a pair: direction gap, skull, independent difference, thickness, protocol."""
     gap = abs(change.forward - change.backward)
@@ -35,13 +50,17 @@ def pair_checks(
                  "Slices of {:.1f} mm widen the error of a change."),
         _limited("protocol_change", 100 * unequal, 10.0, 400.0,
                  "The voxel sizes of the two scans differ by {:.0f} %: another protocol?"),
+        contrast_change_check(pair),
     )  # fmt: skip
 
 
-def _limited(name: str, value: float, warn: float, fail: float, sentence: str) -> QualityCheck:
-    """Hold a value against two limits."""
+def _limited(
+    name: str, value: float, warn: float, fail: float, sentence: str, *, tail: str = ""
+) -> QualityCheck:
+    """Hold a value against two limits; the tail is said only where it is beyond."""
     verdict = Verdict.PASS
     if value > warn:
         verdict = Verdict.FAIL if value > fail else Verdict.WARN
     limit = fail if verdict is Verdict.FAIL else warn
-    return QualityCheck(name, value, limit, verdict, sentence.format(value))
+    said = sentence.format(value) + ("" if verdict is Verdict.PASS else tail)
+    return QualityCheck(name, value, limit, verdict, said)
