@@ -107,6 +107,8 @@ class TreatmentRecord(OfPatient):
     starts_on = serializers.DateField()
     ends_on = serializers.DateField(allow_null=True)
     stop_reason = serializers.CharField(allow_blank=True)
+    paused_on = serializers.DateField(allow_null=True, help_text="First day of an interruption")
+    resumed_on = serializers.DateField(allow_null=True, help_text="Day on which it went on")
 
 
 class PhenotypeRecord(OfPatient):

@@ -37,13 +37,16 @@ class Canvas:
              "y1": y[1], "fillcolor": color, "line": {"width": 0}, "layer": "below"}
         )  # fmt: skip
 
-    def hatch(self, axis: str, x: tuple[str, str], y: tuple[float, float]) -> None:
-        """Hatch a piece of a row: nothing can be said there."""
+    def hatch(
+        self, axis: str, x: tuple[str, str], y: tuple[float, float], *, words: str = ""
+    ) -> None:
+        """Hatch a piece of a row: nothing can be said there, or ``words`` say what."""
         pattern = {"shape": "/", "size": 7, "solidity": 0.15, "fgcolor": self.palette.line}
         corners = {"mode": "lines", "fill": "toself", "line": {"width": 0}}
         self.line(
             axis, [x[0], x[1], x[1], x[0]], [y[0], y[0], y[1], y[1]], **corners,
             fillcolor=self.palette.open_band, fillpattern=pattern,
+            **({"hoverinfo": "text", "hoveron": "fills", "text": words} if words else {}),
         )  # fmt: skip
 
     def vertical(self, x: str, y: tuple[float, float], dash: str) -> None:

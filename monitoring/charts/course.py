@@ -78,12 +78,21 @@ def _treatment(
     words = (
         f"{treatment.drug}<br>{treatment.get_efficacy_display()}<br>from {treatment.starts_on} "
         + (f"to {treatment.ends_on}" if treatment.ends_on else "on")
+        + (f"<br>{treatment.interruption_words}" if treatment.paused_on else "")
         + (f"<br>stopped: {treatment.stop_reason}" if treatment.stop_reason else "")
     )
     canvas.line(
         "y5", days, [lane, lane], mode="lines", hoverinfo="text", hovertext=[words, words],
         line={"width": width, "color": palette.drugs[treatment.efficacy]},
     )  # fmt: skip
+    if treatment.paused_on and treatment.resumed_on:
+        # Hatched over the ground: the bar is broken, and says so without its colour.
+        pause = (iso(treatment.paused_on), iso(treatment.resumed_on))
+        canvas.line(
+            "y5", pause, [lane, lane], mode="lines",
+            line={"width": width, "color": palette.ground},
+        )  # fmt: skip
+        canvas.hatch("y5", pause, (lane - 0.4, lane + 0.4), words=words)
     canvas.note(
         treatment.drug[:28], xref="x", yref="y5", x=days[0], y=lane, xanchor="left",
         font={"size": 11, "color": palette.ink},

@@ -199,7 +199,13 @@ def _meta(timeline: Timeline, window: tuple[str, str]) -> Figure:
         "window": list(window),
         "edss": [[iso(step.when), float(step.edss)] for step in timeline.edss],
         "treatments": [
-            [iso(t.starts_on), iso(t.ends_on) if t.ends_on else None, t.drug]
+            [
+                iso(t.starts_on),
+                iso(t.ends_on) if t.ends_on else None,
+                t.drug,
+                iso(t.paused_on) if t.paused_on else None,
+                iso(t.resumed_on) if t.resumed_on else None,
+            ]
             for t in timeline.treatments
         ],
         "values": {region.value: _values(timeline, region) for region in Region},

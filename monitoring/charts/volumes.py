@@ -88,6 +88,7 @@ def region_row(
         meta={"role": "corrected"},
     )  # fmt: skip
     _points(canvas, points, region, symbols, span)
+    _alone(canvas, timeline, region, usable)
     rings = [p for p in usable if p.is_outlier]
     canvas.line(
         axis, [iso(p.when) for p in rings], [p.percent for p in rings], mode="markers+text",
@@ -165,6 +166,21 @@ def _points(
         },
         meta={"role": "points", "region": region.value},
     )  # fmt: skip
+
+
+def _alone(
+    canvas: Canvas, timeline: Timeline, region: Region, usable: Sequence[TimelinePoint]
+) -> None:
+    """Put a small c beside values of scans alone, where others were measured in pairs too."""
+    paired = timeline.paired_scans(region)
+    alone = [p for p in usable if p.scan_id not in paired] if paired else []
+    if alone:
+        canvas.line(
+            ROW_AXIS[region], [iso(p.when) for p in alone], [p.percent for p in alone],
+            mode="text", text=["c"] * len(alone), textposition="bottom right",
+            textfont={"color": canvas.palette.soft, "size": 11},
+            meta={"role": "alone", "region": region.value},
+        )  # fmt: skip
 
 
 def _bar(point: TimelinePoint, end: float | None, span: tuple[float, float]) -> float:

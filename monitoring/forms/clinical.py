@@ -125,6 +125,10 @@ class TreatmentForm(FactForm):
     starts_on = day_field("First day")
     ends_on = day_field("Last day", required=False, help_text="Empty while it goes on.")
     stop_reason = forms.CharField(label="Why it ended", max_length=120, required=False)
+    paused_on = day_field(
+        "Interrupted from", required=False, help_text="Only if it went on afterwards."
+    )
+    resumed_on = day_field("Went on from", required=False)
 
 
 class PhenotypeForm(FactForm):

@@ -263,7 +263,10 @@ class Relapse(ClinicalFact):
 
 
 class Treatment(ClinicalFact):
-    """A period on one disease-modifying drug."""
+    """A period on one disease-modifying drug, with one interruption at most.
+
+    After a second one it is a treatment of its own.
+    """
 
     class Efficacy(models.TextChoices):
         """Efficacy class, as the clinic states it."""
@@ -278,10 +281,36 @@ class Treatment(ClinicalFact):
     starts_on = models.DateField()
     ends_on = models.DateField(null=True, blank=True)
     stop_reason = models.CharField(max_length=120, blank=True)
+    paused_on = models.DateField(null=True, blank=True)
+    resumed_on = models.DateField(null=True, blank=True)
 
     class Meta:
         ordering = ["starts_on"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(paused_on__isnull=True, resumed_on__isnull=True)
+                | Q(
+                    # An unknown day compares as neither true nor false, which a check lets by.
+                    paused_on__isnull=False,
+                    resumed_on__isnull=False,
+                    paused_on__gt=F("starts_on"),
+                    resumed_on__gt=F("paused_on"),
+                ),
+                name="interruption_has_two_days_within_the_treatment",
+                violation_error_message=(
+                    "An interruption needs its first day, after the treatment began, and the "
+                    "later day on which it went on."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(resumed_on__isnull=True)
+                | Q(ends_on__isnull=True)
+                | Q(resumed_on__lte=F("ends_on")),
+                name="interruption_ends_before_the_treatment",
+                violation_error_message=(
+                    "The treatment went on after its last day: leave the interruption out."
+                ),
+            ),
             models.CheckConstraint(
                 condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")),
                 name="treatment_ends_after_its_start",
@@ -296,6 +325,13 @@ class Treatment(ClinicalFact):
     def __str__(self) -> str:
         """Return drug and start."""
         return f"{self.drug} from {self.starts_on}"
+
+    @property
+    def interruption_words(self) -> str:
+        """Return the interruption in words, empty without one."""
+        if self.paused_on is None:
+            return ""
+        return f"interrupted from {self.paused_on}, went on from {self.resumed_on}"
 
 
 class LesionCount(ClinicalFact):

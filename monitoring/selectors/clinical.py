@@ -125,7 +125,9 @@ def _words(fact: ClinicalFact) -> tuple[date, str, str]:
             return (
                 fact.starts_on,
                 f"{fact.drug}, {until}",
-                _joined([fact.get_efficacy_display(), fact.stop_reason]),
+                _joined(
+                    [fact.get_efficacy_display(), fact.interruption_words, fact.stop_reason]
+                ),
             )
         case PhenotypePeriod():
             return fact.starts_on, fact.phenotype, fact.get_phenotype_display()

@@ -172,7 +172,7 @@ def events_table(timeline: Timeline) -> Table:
             treatment.ends_on.isoformat() if treatment.ends_on else None,
             "treatment",
             f"{treatment.drug}, {treatment.get_efficacy_display().lower()}",
-            treatment.stop_reason,
+            "; ".join(filter(None, [treatment.interruption_words, treatment.stop_reason])),
         )
         for treatment in timeline.treatments
     ]

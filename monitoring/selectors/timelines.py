@@ -99,6 +99,19 @@ class Timeline:
         """Return the points of one region, oldest first."""
         return [point for point in self.points if point.region is region]
 
+    def paired_scans(self, region: Region) -> frozenset[UUID]:
+        """Return the scans of a region that a usable change between two scans rests on."""
+        return frozenset(
+            scan
+            for point in self.other_points
+            if point.since
+            and point.region is region
+            and point.quality
+            and not point.is_rejected
+            for scan in (point.scan_id, point.before_scan_id)
+            if scan
+        )
+
     def baseline(self, region: Region) -> float | None:
         """Return the value that is 100 %, or None without a usable one."""
         return next((p.value for p in self.region(region) if p.is_usable), None)

@@ -183,7 +183,9 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       brain: valueAt(meta.values.brain, time),
       cord: valueAt(meta.values.cord, time),
       gap: gapAt(time),
-      drug: drugs.map(([, , drug]) => drug).join(", ") || "none",
+      drug: drugs.map(([, , drug, paused, resumed]) =>
+        (paused && stamp(paused) <= time && time < stamp(resumed) ? `${drug} (interrupted)` : drug))
+        .join(", ") || "none",
     };
     Object.entries(words).forEach(([name, text]) => {
       figure.querySelector(`[data-read="${name}"]`).textContent = text;

@@ -35,12 +35,47 @@ document.querySelectorAll("[data-viewer]").forEach(async (viewer) => {
     });
   }
 
+  /* The measured structure, not the middle of the picture, is what somebody wants to see: the
+     crosshair goes to the outlined voxel nearest to the outline's centre. */
+  function toOutline() {
+    const mask = drawing.volumes[1];
+    if (!mask) return;
+    const [, nx, ny] = mask.hdr.dims;
+    const place = (index) => [index % nx, Math.floor(index / nx) % ny, Math.floor(index / (nx * ny))];
+    const middle = [0, 0, 0];
+    let count = 0;
+    mask.img.forEach((label, index) => {
+      if (!label) return;
+      count += 1;
+      place(index).forEach((value, axis) => {
+        middle[axis] += value;
+      });
+    });
+    if (!count) return;
+    let nearest = Infinity;
+    let voxel = null;
+    mask.img.forEach((label, index) => {
+      if (!label) return;
+      const one = place(index);
+      const far = one.reduce((sum, value, axis) => sum + (value - middle[axis] / count) ** 2, 0);
+      if (far < nearest) [nearest, voxel] = [far, one];
+    });
+    const mm = mask.hdr.affine.slice(0, 3).map((row) =>
+      row[3] + voxel.reduce((sum, value, axis) => sum + row[axis] * value, 0));
+    drawing.scene.crosshairPos = drawing.mm2frac(mm);
+    drawing.createOnLocationChange();
+    drawing.drawScene();
+  }
+
   try {
     await drawing.attachToCanvas(canvas);
     await drawing.loadVolumes([{ url: viewer.dataset.image, name: "image.nii.gz" }]);
     drawing.setSliceType(drawing.sliceTypeMultiplanar);
     const first = viewer.querySelector('[data-mask][aria-pressed="true"]');
-    if (first) await overlay(first.dataset.mask);
+    if (first) {
+      await overlay(first.dataset.mask);
+      toOutline();
+    }
     if (!place.textContent.includes("mm")) say("Ready.");
     viewer.dataset.ready = "true";
   } catch (error) {

@@ -74,4 +74,14 @@ def test_a_corrected_outline_is_measured_beside_the_first(
     expect(reader.locator("main")).to_contain_text("A reader corrected the outline in")
     with reader.expect_response(lambda answer: "/verdict/" in answer.url):
         reader.keyboard.press("1")
+
+    # The viewer opens where the outline is, not in the middle of the image.
+    reader.goto(site.url + address.replace("/runs/", "/reviews/"))
+    reader.click("a[href*='/viewer/']")
+    reader.wait_for_selector("[data-viewer][data-ready]", timeout=60_000)
+    place = reader.locator("[data-place]").inner_text().replace("−", "-")
+    at = [float(number) for number in re.findall(r"-?\d+\.\d", place)[:3]]
+    voxel = np.linalg.inv(image.affine) @ [*at, 1.0]
+    original = np.asanyarray(image.dataobj) >= 0.5
+    assert original[tuple(voxel[:3].round().astype(int))], place
     reader.context.close()

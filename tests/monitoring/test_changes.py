@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
+from monitoring.charts.timeline import timeline_figure
 from monitoring.core.comparability import SeriesFacts
 from monitoring.core.pairing import Against, PairCandidate, pairs_plan
 from monitoring.models import Clinic, Patient, Review, Role, Scan
@@ -129,6 +130,26 @@ def test_the_plan_takes_the_first_and_the_last_comparable_scan():
     ]
     assert [one.after for one in unpaired] == ["d"]
     assert unpaired[0].reasons == ("Scanner epoch differs: old and new.",)
+
+
+def test_a_value_beside_paired_ones_says_that_it_stands_alone(patient: Patient) -> None:
+    days = (date(2020, 1, 1), date(2021, 1, 1), date(2022, 1, 1), date(2023, 1, 1))
+    scans = [measured(patient, day) for day in days]
+
+    def alone() -> list[list[str]]:
+        figure = timeline_figure(course(patient))
+        return [
+            trace["x"]
+            for trace in figure["data"]
+            if trace.get("meta") == {"role": "alone", "region": "brain"}
+        ]
+
+    assert alone() == []  # nobody is measured in pairs: nothing to tell apart
+    run = run_make(
+        scans[1], "neuraxis-change", measures={("brain_parenchyma", "percent_change"): 0.9}
+    )
+    VolumetryRun.objects.filter(pk=run.pk).update(before=scans[0].image)
+    assert alone() == [["2022-01-01", "2023-01-01"]]
 
 
 def test_follow_ups_are_asked_for_once(vltava: Clinic, patient: Patient, doorbell):

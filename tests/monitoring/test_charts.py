@@ -52,6 +52,22 @@ def patient(vltava: Clinic) -> Patient:
     return patient
 
 
+def test_an_interruption_is_hatched_and_read_by_the_crosshair(patient: Patient) -> None:
+    Treatment.objects.filter(drug="interferon").update(
+        paused_on=date(2017, 3, 1), resumed_on=date(2017, 9, 1)
+    )
+
+    figure = timeline_figure(timeline_after(patient))
+
+    hatched = [trace for trace in figure["data"] if "text" in trace and "fillpattern" in trace]
+    assert [trace["x"] for trace in hatched] == [
+        ["2017-03-01", "2017-09-01", "2017-09-01", "2017-03-01"]
+    ]
+    assert "interrupted from 2017-03-01, went on from 2017-09-01" in hatched[0]["text"]
+    said = {row[2]: row[3:] for row in figure["layout"]["meta"]["treatments"]}
+    assert said == {"interferon": ["2017-03-01", "2017-09-01"], "ocrelizumab": [None, None]}
+
+
 def marks(figure: Figure, region: str) -> Figure:
     """Return the trace with the measured values of a region."""
     wanted = {"role": "points", "region": region}
@@ -211,7 +227,7 @@ def test_every_value_can_be_read_out_by_the_crosshair(patient: Patient) -> None:
     assert meta["edss"][0] == ["2016-03-01", 1.0]
     days, mean, low, high = meta["gap"]
     assert len(days) == len(mean) == len(low) == len(high)
-    assert meta["treatments"][-1] == ["2019-01-02", None, "ocrelizumab"]
+    assert meta["treatments"][-1] == ["2019-01-02", None, "ocrelizumab", None, None]
 
 
 @pytest.mark.parametrize(

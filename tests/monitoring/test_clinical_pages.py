@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from monitoring.api.records import TreatmentRecord
 from monitoring.models import (
     Assessment,
     AuditEntry,
@@ -56,6 +57,46 @@ def add(client, patient, fact_kind, **posted):
     return client.post(
         reverse("fact_add", kwargs={"pk": patient.pk, "kind": fact_kind}), posted
     )
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        ({"paused_on": "2020-03-01"}, "An interruption needs its first day"),
+        ({"paused_on": "2020-03-01", "resumed_on": "2020-02-01"}, "An interruption needs"),
+        ({"paused_on": "2019-03-01", "resumed_on": "2020-04-01"}, "An interruption needs"),
+        (
+            {"paused_on": "2020-03-01", "resumed_on": "2021-04-01", "ends_on": "2021-01-01"},
+            "The treatment went on after its last day",
+        ),
+    ],
+)
+def test_an_interruption_that_cannot_be_is_refused_in_words(as_alice, anna, days, words):
+    treatment = {"drug": "natalizumab", "efficacy": "high", "starts_on": "2020-01-01"}
+    url = reverse("fact_add", args=[anna.pk, "treatment"])
+
+    answer = as_alice.post(url, treatment | days)
+
+    assert words in answer.content.decode()
+    assert not anna.treatments.exists()
+
+
+def test_an_interruption_is_kept_in_record_history_table_and_api(as_alice, anna):
+    url = reverse("fact_add", args=[anna.pk, "treatment"])
+    as_alice.post(
+        url,
+        {
+            "drug": "natalizumab", "efficacy": "high", "starts_on": "2020-01-01",
+            "paused_on": "2020-03-01", "resumed_on": "2020-09-01",
+        },
+    )  # fmt: skip
+
+    words = "interrupted from 2020-03-01, went on from 2020-09-01"
+    assert words in as_alice.get(reverse("fact_list", args=[anna.pk])).content.decode()
+    table = as_alice.get(reverse("patient_table", args=[anna.pk, "events"]))
+    assert words in table.content.decode()
+    stored = TreatmentRecord(anna.treatments.get()).data
+    assert (stored["paused_on"], stored["resumed_on"]) == ("2020-03-01", "2020-09-01")
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
