@@ -76,9 +76,17 @@ class SeriesForm(forms.Form):
         widget=forms.TextInput(attrs={"list": "scanner-names", "autocomplete": "off"}),
     )
 
-    def __init__(self, data: object, *, view: SeriesView) -> None:
+    lesions = forms.FileField(
+        required=False,
+        label="Lesion mask",
+        help_text=".nii or .nii.gz, 1 inside lesions, on the voxels of this series.",
+        widget=forms.FileInput(attrs={"accept": ".nii,.gz"}),
+    )
+
+    def __init__(self, data: object, files: object = None, *, view: SeriesView) -> None:
         super().__init__(
             data,  # type: ignore[arg-type]
+            files,  # type: ignore[arg-type]
             prefix=f"s{view.index}",
             initial={
                 "keep": view.is_worth_keeping,
@@ -89,6 +97,8 @@ class SeriesForm(forms.Form):
         )
         self.view = view
         self.fields["keep"].label = f"Keep series {view.number}"
+        if view.sequence not in {SequenceClass.T1, SequenceClass.UNKNOWN}:
+            del self.fields["lesions"]
         if view.names_scanner:
             del self.fields["scanner_name"]
 

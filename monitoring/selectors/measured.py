@@ -281,23 +281,23 @@ class Ended(NamedTuple):
 # with the end of their run and never again (`AppendOnlyModel`, `TRANSITIONS`), a key is never
 # used twice, and only who has found the run by what the reader may see asks for it. It holds
 # numbers without a person, of erased people too, until the process ends or it is full.
-_KEPT: dict[UUID, Ended] = {}
-MOST_KEPT = 20_000  # runs, some 2 kB each
+ENDED_RUNS: dict[UUID, Ended] = {}
+MOSTENDED_RUNS = 20_000  # runs, some 2 kB each
 
 
 def _ended(succeeded: Collection[UUID], of_run: Mapping[str, Any]) -> Mapping[UUID, Ended]:
     """Return what runs stored; asks only when one of them was not read before."""
-    found = {pk: _KEPT[pk] for pk in succeeded if pk in _KEPT}
+    found = {pk: ENDED_RUNS[pk] for pk in succeeded if pk in ENDED_RUNS}
     if len(found) == len(succeeded):
         return found
     concerns, numbers = _concerns(of_run), _numbers(of_run)
     found = {
         pk: Ended(tuple(concerns.get(pk, ())), tuple(numbers.get(pk, ()))) for pk in succeeded
     }
-    if len(_KEPT) + len(found) > MOST_KEPT:
-        _KEPT.clear()
-    if len(found) <= MOST_KEPT:
-        _KEPT.update(found)
+    if len(ENDED_RUNS) + len(found) > MOSTENDED_RUNS:
+        ENDED_RUNS.clear()
+    if len(found) <= MOSTENDED_RUNS:
+        ENDED_RUNS.update(found)
     return found
 
 

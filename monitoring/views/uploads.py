@@ -33,6 +33,7 @@ from monitoring.selectors.uploads import (
 from monitoring.services.access import delivery_open, draft_open, patient_open
 from monitoring.services.audit import audit_record
 from monitoring.services.deliveries import delivery_discard, delivery_files
+from monitoring.services.masks import lesions_give
 from monitoring.services.patients import patient_create
 from monitoring.services.uploads import draft_confirm, draft_create, draft_discard
 from monitoring.views.common import clinic_of, grant_required
@@ -163,31 +164,46 @@ def upload_draft(request: ClinicRequest, pk: UUID) -> HttpResponse:
         if request.method == "POST" and not request.htmx:
             return redirect("upload_draft", draft.pk)
         return _draft_answer(request, draft)
-    forms = _series_forms(draft, request.POST)
+    forms = _series_forms(draft, request.POST, request.FILES)
     answer = ConfirmForm(request.POST)
-    refusal = _confirm(request, draft, forms, answer)
+    left_out: list[str] = []
+    try:
+        with received_files(request):
+            refusal = _confirm(request, draft, forms, answer, left_out)
+    except IntakeRefused as error:
+        refusal = str(error)
     if refusal:
         return _draft_answer(request, draft, forms=forms, refusal=refusal)
     draft.refresh_from_db()
     if request.htmx:
-        return _draft_answer(request, draft)
+        return _draft_answer(request, draft, left_out=left_out)
+    for sentence in left_out:
+        messages.warning(request, sentence)
     return redirect("upload_draft", draft.pk)
 
 
-def _series_forms(draft: UploadDraft, data: object) -> list[SeriesForm]:
+def _series_forms(draft: UploadDraft, data: object, files: object = None) -> list[SeriesForm]:
     """Return one form per series; those that the clinic holds already have none to fill."""
-    return [SeriesForm(data, view=view) for view in series_list(draft)]
+    return [SeriesForm(data, files, view=view) for view in series_list(draft)]
 
 
 def _confirm(
-    request: ClinicRequest, draft: UploadDraft, forms: list[SeriesForm], answer: ConfirmForm
+    request: ClinicRequest,
+    draft: UploadDraft,
+    forms: list[SeriesForm],
+    answer: ConfirmForm,
+    left_out: list[str],
 ) -> str:
-    """Store what was chosen and wake the worker; return the sentence that says why not."""
+    """Store what was chosen and wake the worker; return the sentence that says why not.
+
+    A lesion mask that does not fit its series leaves the scan as it is; ``left_out`` says why.
+    """
     new = [form for form in forms if form.view.held is None]
     if not all([answer.is_valid(), *(form.is_valid() for form in new)]):
         return "A choice is not one of those offered; reload the page."
     _, stated = visit_date_asked([form.view for form in forms])
-    choices = [form.choice(answers_question=answer.keeps_visit_date) for form in new]
+    kept = [form for form in new if form.cleaned_data["keep"]]
+    choices = [form.choice(answers_question=answer.keeps_visit_date) for form in kept]
     try:
         stored = draft_confirm(
             actor=request.user,
@@ -197,8 +213,17 @@ def _confirm(
         )
     except ValidationError as error:
         return " ".join(error.messages)
-    for _, runs in stored:
-        for run in runs:
+    for form, (scan, runs) in zip(kept, stored, strict=True):
+        asked = list(runs)
+        if given := form.cleaned_data.get("lesions"):
+            try:
+                asked.append(lesions_give(actor=request.user, scan=scan, file=given.path))
+            except (IntakeRefused, ValidationError) as error:
+                reason = " ".join(getattr(error, "messages", [str(error)]))
+                left_out.append(
+                    f"Series {form.view.number} is stored, its lesion mask is not: {reason}"
+                )
+        for run in asked:
             run_enqueue(run.pk)
     return ""
 
@@ -209,6 +234,7 @@ def _draft_answer(
     *,
     forms: list[SeriesForm] | None = None,
     refusal: str = "",
+    left_out: Sequence[str] = (),
 ) -> HttpResponse:
     """Show a draft or what it became: alone for htmx, inside its page otherwise."""
     audit_record(
@@ -220,6 +246,7 @@ def _draft_answer(
         pseudonym=draft.patient.pseudonym,
     )
     context: dict[str, object] = {"draft": draft, "patient": draft.patient, "refusal": refusal}
+    context["left_out"] = left_out
     if draft.confirmed_at is not None:
         context |= _states(request, draft)
         partial = "monitoring/partials/_upload_result.html"

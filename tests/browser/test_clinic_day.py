@@ -137,8 +137,19 @@ def test_a_clinic_day_survives_a_reload_and_finds_its_patients(
     page.context.close()
 
 
+def folder_drop(page: Page, folder: Path) -> None:
+    """Drop a folder on the page as the operating system does: no script makes its files."""
+    box = page.locator("[data-drop]").bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+
 def test_dropped_files_are_listed_and_what_is_too_large_is_said_before_sending(
-    site: House,
+    site: House, tmp_path: Path
 ) -> None:
     page = site.sign_in("technician")
     page.goto(f"{site.url}/upload/day/")
@@ -153,6 +164,17 @@ def test_dropped_files_are_listed_and_what_is_too_large_is_said_before_sending(
     page.dispatch_event("[data-drop]", "drop", {"dataTransfer": dropped})
     expect(page.locator("[data-chosen] caption")).to_contain_text("2 files")
     expect(page.locator("[data-chosen]")).to_contain_text("letter.pdf")
+
+    # A folder as a file manager drops it: the browser walks through what is inside.
+    day = tmp_path / "day"
+    for name in ("anna/t1/one.nii", "anna/t2/two.nii", "boris/three.nii"):
+        (day / name).parent.mkdir(parents=True, exist_ok=True)
+        (day / name).write_bytes(bytes(600))
+    page.reload()
+    folder_drop(page, day)
+    expect(page.locator("[data-chosen] caption")).to_contain_text("3 files")
+    for name in ("one.nii", "two.nii", "three.nii"):
+        expect(page.locator("[data-chosen]")).to_contain_text(name)
 
     page.evaluate("document.querySelector('[data-upload]').dataset.maxBytes = '100'")
     page.set_input_files(

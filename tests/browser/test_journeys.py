@@ -108,6 +108,68 @@ def test_the_timeline_is_read_without_a_mouse(site: House):
     page.context.close()
 
 
+def test_rows_of_the_timeline_fold_by_keyboard_and_stay_folded(site: House):
+    page = site.sign_in("neurologist")
+    page.goto(site.url + site.addresses["demo"]["patient_detail"])
+    page.wait_for_selector("[data-timeline][data-ready]")
+    rows = page.get_by_role("group", name="Rows of the figure")
+    length = """axis => document.querySelector("[data-chart]")._fullLayout[axis]._length"""
+    height = page.locator("[data-chart]").bounding_box()
+    brain = page.evaluate(length, "yaxis2")
+
+    rows.get_by_role("button", name="EDSS").focus()
+    page.keyboard.press("Enter")
+    expect(rows.get_by_role("button", name="EDSS")).to_have_attribute("aria-pressed", "false")
+    page.wait_for_function(
+        "document.querySelector('[data-chart]')._fullLayout.yaxis.visible === false"
+    )
+    assert page.evaluate(length, "yaxis") < 5
+    assert page.evaluate(length, "yaxis2") > brain
+    assert page.locator("[data-chart]").bounding_box() == height
+
+    page.reload()
+    page.wait_for_selector("[data-timeline][data-ready]")
+    expect(rows.get_by_role("button", name="EDSS")).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate(length, "yaxis") < 5
+    for name in ("Brain", "Cord", "Gap", "Events"):  # the last one stays
+        rows.get_by_role("button", name=name).press("Enter")
+    expect(rows.get_by_role("button", name="Events")).to_have_attribute("aria-pressed", "true")
+
+    # What is drawn beside is chosen from a menu that Escape closes.
+    rows.get_by_role("button", name="Brain").press("Enter")
+    page.locator("[data-structures] summary").press("Enter")
+    page.locator("[data-structures] input").first.press(" ")
+    expect(page.locator(".structures__read:visible")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-structures] fieldset")).to_be_hidden()
+    expect(page.locator("[data-structures] summary")).to_be_focused()
+    page.context.close()
+
+
+def test_an_edss_with_its_systems_takes_thirty_keys(site: House):
+    page = site.sign_in("neurologist")
+    page.goto(site.url + site.addresses["demo"]["patient_detail"])
+    page.wait_for_selector("[data-timeline][data-ready]")
+    keys = ["e", "Tab", "Enter"]
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_selector("[data-fact-form]")
+    # Day, EDSS, and eight systems of one figure each; the scale's answer stands beside them.
+    form = [*"24112026", "Tab", *"2.0", *(["Tab", "1"] * 8), "Control+Enter"]
+    for key in form:
+        page.keyboard.press(key)
+        if key == "1":
+            page.wait_for_timeout(50)
+    page.wait_for_url(lambda url: "/facts/" not in url)
+    patient = page.url
+    page.goto(f"{patient}facts/")
+    line = page.locator("main :is(tr, li)", has_text="2026-11-24").first
+    expect(line).to_contain_text("EDSS 2.0")
+    expect(line).to_contain_text("pyramidal 1")
+    assert len(keys) + len(form) <= 32
+    page.context.close()
+
+
 def test_a_technician_finds_the_patient_and_is_told_what_the_file_is(site: House):
     page = site.sign_in("technician")
     page.get_by_role("link", name="Upload", exact=True).click()

@@ -28,7 +28,7 @@ from volumetry.core.types import (
     VolumetryResult,
 )
 from volumetry.engines.registry import METHODS
-from volumetry.models import SourceImage, VolumetryRun
+from volumetry.models import GivenMask, SourceImage, VolumetryRun
 from volumetry.services import run_execute
 
 pytestmark = pytest.mark.django_db
@@ -269,6 +269,53 @@ def test_images_of_another_day_ask_which_date_is_right(technician, vltava):
 
     confirm(technician, draft, date_answer="images")
     assert Visit.objects.get().date == date(2024, 5, 1)
+
+
+def received() -> list[Path]:
+    """Return what is left of files that came with a request."""
+    root = Path(settings.SCRATCH_ROOT)
+    return [*root.glob("received-*"), *root.glob("mask-*")]
+
+
+def lesion_mask(shape: tuple[int, int, int] = (100, 110, 120)) -> SimpleUploadedFile:
+    """Return a mask with one lesion inside the head of `head_and_neck`."""
+    values = np.zeros(shape, np.uint8)
+    values[20:24, 40:44, 50:54] = 1
+    image = nib.Nifti1Image(values, np.diag([1.5, 1.5, 1.5, 1.0]))
+    return sent(gzip.compress(image.to_bytes(), compresslevel=1), "lesions.nii.gz")
+
+
+def test_a_lesion_mask_may_come_with_its_t1_in_one_step(technician, vltava):
+    upload(technician, patient_make(vltava), sent(head_and_neck()))
+    draft = UploadDraft.objects.get()
+    page = technician.get(reverse("upload_draft", args=[draft.pk])).content.decode()
+    assert 'name="s0-lesions"' in page
+
+    answer = confirm(technician, draft, **{"s0-lesions": lesion_mask()})
+
+    assert answer.status_code == 302
+    mask = GivenMask.objects.get()
+    assert (mask.kind, mask.image) == ("lesions", Scan.objects.get().image)
+    plain, filled = VolumetryRun.objects.order_by("created_at")
+    assert "lesions" not in plain.parameters
+    assert filled.parameters["lesions"] == str(mask.pk)
+    assert received() == []
+
+
+def test_a_lesion_mask_that_does_not_fit_is_said_and_the_scan_is_measured_all_the_same(
+    technician, vltava
+):
+    upload(technician, patient_make(vltava), sent(head_and_neck()))
+    draft = UploadDraft.objects.get()
+
+    mask = lesion_mask((90, 110, 120))
+    answer = confirm(technician, draft, **{"s0-lesions": mask})
+    page = technician.get(answer.url).content.decode()
+
+    assert "Series 1 is stored, its lesion mask is not: " in page
+    assert not GivenMask.objects.exists()
+    assert VolumetryRun.objects.get().parameters == {}
+    assert received() == []
 
 
 def test_the_visit_date_may_be_confirmed_against_the_images(technician, vltava):
