@@ -48,7 +48,6 @@ class Row:
     age: int | None
     since_scan: str
     is_overdue: bool
-    is_control: bool
     gaps: tuple[str, ...]
     brain: Sparkline | None
     cord: Sparkline | None
@@ -142,7 +141,6 @@ def _row(patient: Patient, clinic: Clinic, today: date) -> Row:
         since_scan=_ago(last, today),
         is_overdue=is_overdue,
         gaps=() if is_control else (*glance.get("gaps", ()), *_unknown(patient)),
-        is_control=is_control,
         brain=brain,
         cord=cord,
     )

@@ -110,6 +110,10 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     drawn.data = drawn.data.filter((trace) => !folded.has(trace.yaxis));
     ["shapes", "annotations"].forEach((kind) => {
       layout[kind] = layout[kind].filter((one) => !isFolded(one));
+      // Words that hang from the top hang from the first row that is open.
+      layout[kind].filter((one) => one.yref === "paper" && one.yanchor === "top").forEach((one) => {
+        one.y = Math.min(one.y, old[open[0]][1]);
+      });
       layout[kind].filter((one) => one.yref === "paper").forEach((one) => {
         ["y", "y0", "y1"].filter((name) => name in one).forEach((name) => {
           one[name] = moved(one[name]);

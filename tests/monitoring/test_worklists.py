@@ -232,7 +232,7 @@ def test_a_row_says_what_is_missing_for_a_statement(
     html = client.get(reverse("worklist")).content.decode()
 
     gaps = {
-        code: re.search(rf'>{code}</a>.*?worklist__gaps">([^<]*)<', html, re.DOTALL)
+        code: re.search(rf'>{code}</a>.*?worklist__gaps">Missing: ([^<]*)<', html, re.DOTALL)
         for code in ("FLAGGED", "SHORT")
     }
     assert {code: found and found[1] for code, found in gaps.items()} == {
