@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from tests.volumetry.phantoms.cord_tube import T1, T2, CordTube, tube_image
+from volumetry.core.cord.content import rows_lost
 from volumetry.core.cord.contour import ANGLES, THETA, diameters, outline_area
 from volumetry.core.cord.engine import cord_measure
-from volumetry.core.cord.geometry import grid_of
+from volumetry.core.cord.geometry import curve_fit, grid_of, sections_along
+from volumetry.core.cord.judging import judge
 from volumetry.core.cord.levels import window_mean
-from volumetry.core.cord.profile import CONFIDENCE_LIMIT
+from volumetry.core.cord.profile import CONFIDENCE_LIMIT, sections_slice
 from volumetry.core.cord.quality import cord_quality
-from volumetry.core.cord.tracing import refined
+from volumetry.core.cord.tracing import refined, trace
 from volumetry.core.methods import CordRequest
 from volumetry.core.types import (
     Landmark,
@@ -28,6 +30,7 @@ from volumetry.core.types import (
     Verdict,
 )
 
+UP = np.array([0.0, 0.0, 1.0])
 SHORT = CordTube(length_mm=44.0, field_mm=40.0)
 
 
@@ -77,6 +80,33 @@ def test_a_section_whose_outline_holds_fluid_loses_its_confidence():
     again = refined(grid_of(image), replace(traced, outline_mm=leaked))
     assert (again.confidence[11:13] < CONFIDENCE_LIMIT).all()
     assert (again.confidence[20:30] > CONFIDENCE_LIMIT).all()
+
+
+def test_a_canal_taken_for_a_cord_is_held_against_it():
+    """On T2 the canal is a bright tube too; what its outline holds tells it from a cord."""
+    thin = replace(SHORT, rl_mm=10.1, ap_mm=6.56, fluid_mm=2.6)
+    image = tube_image(thin, noise=0.05, blur_sigma_mm=0.3, seed=82)
+    grid, points = grid_of(image), np.linspace([0.0, 0.0, 18.0], [0.0, 0.0, -18.0], 13)
+    canal, cord = (
+        judge(trace(grid, points, polarity=sign), medialness=9.0, midline_offset_mm=None)
+        for sign in (1, -1)
+    )
+    assert canal.looks["content"] < -1.0
+    assert cord.looks["content"] == 0.0
+    assert cord.evidence > canal.evidence + 1.0
+
+
+@pytest.mark.parametrize(
+    ("narrow_mm", "kept_from"), [(40, (40, 50)), (8, (0, 0))], ids=["for good", "in passing"]
+)
+def test_what_lies_above_a_lasting_loss_of_area_is_not_cord(narrow_mm, kept_from):
+    rows = np.arange(100)
+    area = np.where(rows < 40, np.where(rows >= 40 - narrow_mm, 50.0, 90.0), 90.0)
+    line = curve_fit(np.linspace([0.0, 0.0, 50.0], [0.0, 0.0, -50.0], 21), up=UP, knot_mm=20.0)
+    sections = sections_along(line, step_mm=1.0, right=np.array([1.0, 0.0, 0.0]))
+    sections = sections_slice(sections, 0, 100)
+    first = rows_lost(area, np.ones(100, dtype=np.bool_), sections)
+    assert kept_from[0] <= first <= kept_from[1]
 
 
 def test_diameters_are_those_of_the_drawn_ellipse():
@@ -187,7 +217,7 @@ def test_nothing_measured_is_not_zero():
 def test_whoever_has_clicked_is_not_asked_to_click_again(
     monkeypatch: pytest.MonkeyPatch, hint, outcome, ask
 ) -> None:
-    monkeypatch.setattr("volumetry.core.cord.engine.profile_of", lambda traced: None)
+    monkeypatch.setattr("volumetry.core.cord.engine.profile_of", lambda traced, **_: None)
     image = tube_image(SHORT, contrast=T2, seed=7)
     result = measured(image, hint_mm=hint)
     assert result.outcome is outcome

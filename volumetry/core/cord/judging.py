@@ -1,6 +1,6 @@
 """Is the traced tube a cervical cord? An honest number, and a refusal when it is low.
 
-Twelve looks, each a log evidence; their sum is compared with the limit. The margin
+Thirteen looks, each a log evidence; their sum is compared with the limit. The margin
 over the second-best tube elsewhere in the scan says how far the finding could have gone wrong.
 """
 
@@ -10,13 +10,18 @@ import numpy as np
 
 from volumetry.core.cord.contour import ANGLES, RADII_MM, harmonics_keep
 from volumetry.core.cord.profile import CONFIDENCE_LIMIT, Profile, profile_of
-from volumetry.core.cord.tracing import Trace
+from volumetry.core.cord.tracing import Trace, holds_cord
 
 TYPICAL_AREA_MM2 = 76.0
 """Half-level areas are about 10 % above the 69 mm² that SCT reads at C2 on T2w in adults
 (spine-generic, n 203); a spread of 0.35 in the logarithm admits 40 ... 145 mm²."""
 NOTHING_SEEN = -20.0
 WANTED_LENGTH_MM = 40.0
+RING_RETURN = {True: 1.0, False: 0.3}
+"""Return of intensity beyond the fluid, relative to the step, by whether the cord is dark."""
+RING_FLOOR = {True: -np.inf, False: -1.0}
+"""Around a bright cord bone and ligament may be as dark as the fluid: the ring that is not seen
+says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,9 @@ def judge(traced: Trace, *, medialness: float, midline_offset_mm: float | None) 
     run[profile.first : profile.first + len(profile.sections)] = True
     seen = run & (traced.confidence > CONFIDENCE_LIMIT)
     area = float(np.log(np.nanmedian(profile.area_mm2) / TYPICAL_AREA_MM2))
-    ring_wanted = 1.0 if traced.polarity < 0 else 0.3
-    ring = max(0.0, ring_wanted - ring_return(traced, seen)) / (0.3 * ring_wanted)
+    is_dark = traced.polarity < 0
+    wanted = RING_RETURN[is_dark]
+    ring = max(0.0, wanted - ring_return(traced, seen)) / (0.3 * wanted)
     spread = float(np.nanstd(profile.area_mm2) / np.nanmean(profile.area_mm2))
     missing_mm = max(0.0, min(WANTED_LENGTH_MM, traced.height_mm) - profile.length_mm)
     off = 0.0 if midline_offset_mm is None else abs(midline_offset_mm)
@@ -74,7 +80,7 @@ def judge(traced: Trace, *, medialness: float, midline_offset_mm: float | None) 
             "rim": -4.0 * max(0.0, 0.75 - float(traced.confidence[run].mean())),
             "area": -0.5 * (area / 0.35) ** 2,
             "homogeneity": -0.5 * (_inhomogeneity(traced, seen) / 0.25) ** 2,
-            "ring": -0.5 * ring**2,
+            "ring": max(-0.5 * ring**2, RING_FLOOR[is_dark]),
             "smoothness": -0.5 * (_roughness(traced, seen) / 0.10) ** 2,
             "steadiness": _beyond(spread, free=0.12, scale=0.12),
             "shape": _beyond(irregularity(profile), free=0.02, scale=0.012),
@@ -82,6 +88,7 @@ def judge(traced: Trace, *, medialness: float, midline_offset_mm: float | None) 
             "course": _beyond(turning_degrees(profile), free=30.0, scale=20.0),
             "midline": _beyond(off, free=6.0, scale=7.0),
             "length": -0.08 * missing_mm,
+            "content": -4.0 * max(0.0, float((holds_cord(traced)[run] <= 0.0).mean()) - 0.35),
             "medialness": -0.5 * max(0.0, 5.0 - medialness),
         }
     )

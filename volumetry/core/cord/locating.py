@@ -23,6 +23,8 @@ HINTED_EVIDENCE_LIMIT = -8.0
 HINT_REACH_MM = 9.0
 ON_CORD_MM = 5.0
 """A click this near to the centreline lies on the cord that was found."""
+QUICK_STEP_MM, QUICK_SECTIONS = 3.0, 90
+"""Sections of a coarse look: every 3 mm, but no more of them than a whole head has."""
 KEPT_BELOW_MM = 25.0
 KEPT_ABOVE_MM = 40.0
 
@@ -81,6 +83,7 @@ WORDS = {
     "course": "the course of what was found bends too much for a cord",
     "midline": "what was found lies beside the midline of the body",
     "length": "too short a stretch was found",
+    "content": "what was found holds something else within its edge",
     "medialness": "what was found is too faint",
 }
 
@@ -159,11 +162,12 @@ class _Look:
 def _quick_look(grid: Grid, tube: Candidate, midline: float | None) -> _Look:
     """Judge a coarse trace: enough to rank tubes."""
     sampler = sampler_around(grid, tube.points_mm, order=1)
+    length_mm = float(np.ptp(tube.points_mm @ grid.axes[:, 2]))
     traced = trace(
         grid,
         tube.points_mm,
         polarity=tube.polarity,
-        step_mm=3.0,
+        step_mm=max(QUICK_STEP_MM, length_mm / QUICK_SECTIONS),
         passes=2,
         sampler=sampler,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from volumetry.core.cord.content import rows_lost
 from volumetry.core.cord.contour import diameters
 from volumetry.core.cord.geometry import Array, Grid, Sections
 from volumetry.core.cord.tracing import Trace
@@ -53,19 +54,19 @@ class Profile:
         return float(np.degrees(np.arccos(np.clip(np.median(down @ normal), -1.0, 1.0))))
 
 
-def profile_of(traced: Trace, *, top_mm: float | None = None) -> Profile | None:
+def profile_of(traced: Trace, *, ends_where_lost: bool = False) -> Profile | None:
     """Keep the stretch that is cord; None when less than 10 mm of it is seen.
 
     Parameters
     ----------
-    top_mm : float, optional
-        Arc length of the upper end of the cord (the pontomedullary junction), if known;
-        what lies above is brainstem.
+    ends_where_lost : bool
+        Leave out what lies above a lasting loss of area. The way to the brainstem, and with it
+        the pontomedullary junction, is looked for on the whole stretch.
     """
     sections, area = traced.sections, traced.area_mm2
     seen = traced.confidence > CONFIDENCE_LIMIT
-    if top_mm is not None:
-        seen &= sections.position_mm >= top_mm
+    if ends_where_lost:
+        seen[: rows_lost(area, seen, sections)] = False
     if seen.sum() < 2:
         return None
     usual = float(np.median(area[seen & _lower_half(sections, seen)]))

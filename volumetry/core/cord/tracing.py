@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from volumetry.core.cord.content import FOREIGN, foreign_share
 from volumetry.core.cord.contour import (
     RADII_MM,
     Rays,
@@ -33,14 +34,6 @@ from volumetry.core.cord.matching import edge_match
 BLUR_SIGMA_MM = 0.3
 """Scanner blur beyond the voxel box, mm: a Fourier-encoded voxel is about that much wider
 than its box [our phantoms: docs/cord.md]. Part of every provenance."""
-
-CORE_MM, BAND_MM = 2.6, (1.0, 2.5)
-"""Middle of the cord, and how far within the outline something else is looked for."""
-FLUID_WITHIN, BRIGHT_WITHIN = -0.25, 0.5
-"""Levels there against the middle's, in steps from fluid to cord, that are not cord. On shared
-scans whose outline is right a mean over five rays stays within -0.15 ... 0.5."""
-FOREIGN = (0.06, 0.27)
-"""Share of the rim with foreign levels within it: full confidence, none."""
 
 MIN_SECTIONS = 4
 """With fewer sections there is no line to fit again."""
@@ -136,9 +129,8 @@ def trace(
 def refined(grid: Grid, traced: Trace) -> Trace:
     """Move the half-level crossing of a trusted trace to the true edge.
 
-    Sections whose outline holds more than cord lose their confidence.
+    Sections whose outline holds something else than cord lose their confidence.
     """
-    holds_cord = 1.0 - _ramp(_foreign(traced), low=FOREIGN[0], high=FOREIGN[1])
     matched = edge_match(
         grid,
         traced.sections,
@@ -153,8 +145,20 @@ def refined(grid: Grid, traced: Trace) -> Trace:
         area_mm2=outline_area(matched.radius_mm) * traced.sections.cosine,
         blur_mm=matched.blur_mm,
         thin_fluid=matched.thin_fluid,
-        confidence=np.minimum(traced.confidence, holds_cord),
+        confidence=np.minimum(traced.confidence, holds_cord(traced)),
     )
+
+
+def holds_cord(traced: Trace) -> Array:
+    """How sure it is that an outline holds cord and nothing else, per section, 0 ... 1."""
+    foreign = foreign_share(
+        traced.rays.values,
+        traced.outline_mm,
+        traced.edge.outside,
+        contrast=traced.contrast,
+        step_mm=traced.sections.step_mm,
+    )
+    return 1.0 - _ramp(foreign, low=FOREIGN[0], high=FOREIGN[1])
 
 
 def _curve(grid: Grid, points_mm: Array, *, weights: Array | None = None) -> Curve:
@@ -252,25 +256,6 @@ def _confidence(edge: Edge, at_edge: Array, outline: Array, prior: Array, rays: 
     within = rays.is_inside.mean(axis=1)
     looks = np.stack([_ramp(has_contrast), _ramp(has_edge), steady, within**4])
     return np.asarray(looks.min(axis=0))
-
-
-def _foreign(traced: Trace) -> Array:
-    """Share of the rim with something else than cord just within it, per section.
-
-    An outline that has leaked to the dura holds fluid; one that has passed a bright structure
-    beside the cord holds that. The band from 1 to 2.5 mm within the outline is compared with
-    the middle of the cord; grey matter in it is allowed for.
-    """
-    values, edge, step_mm = traced.rays.values, traced.edge, traced.sections.step_mm
-    core = np.median(values[:, :, RADII_MM < CORE_MM], axis=(1, 2))[:, None]
-    within = traced.outline_mm[..., None] - RADII_MM
-    band = (within >= BAND_MM[0]) & (within <= BAND_MM[1]) & (RADII_MM > 1.5)
-    level = (values * band).sum(axis=-1) / np.maximum(band.sum(axis=-1), 1)
-    step = np.maximum(core - edge.outside, max(0.3 * traced.contrast, 1e-9))
-    apart = ndimage.uniform_filter1d((level - core) / step, 5, axis=1, mode="wrap")
-    if step_mm < THICK_SLICE_MM:
-        apart = ndimage.gaussian_filter1d(apart, 2.0 / step_mm, axis=0, mode="nearest")
-    return np.asarray(((apart < FLUID_WITHIN) | (apart > BRIGHT_WITHIN)).mean(axis=1))
 
 
 def _ramp(fraction: Array, *, low: float = 0.4, high: float = 0.85) -> Array:

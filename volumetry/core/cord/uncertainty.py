@@ -19,7 +19,7 @@ GIVEN_SHARE = 0.005
 """For masks made elsewhere, whose edge was not fitted here."""
 SLICE_PLANE_SHARE = 0.008
 """For thick axial slices."""
-SIDE_SHARE = 0.02
+SIDE_SHARE = 0.03
 """For thick sagittal or coronal slices, which cannot show the cord's sides: depends on where
 the slices fall."""
 CLEAR_BLUR_MM = 0.65
