@@ -23,7 +23,7 @@ FOREIGN = (0.06, 0.27)
 
 LOST_OVER_MM = 20.0
 MIN_BESIDE = 8.0
-"""Sections that each side needs: among a few thick slices a leak below looks like a loss above."""
+"""Sections that each side needs: among few thick slices a leak looks like a loss above it."""
 LOST_SHARE = 0.77
 """Going up, no cord gets thinner than this from one 20 mm to the next (lumbar enlargement to
 thoracic cord, the steepest way up, about 0.9 in the PAM50 template): the path has left it."""
