@@ -233,7 +233,11 @@ def position_of(measurement: CordMeasurement, point: np.ndarray) -> float:
 def cost() -> None:
     """Time of a whole run, files and pictures included, as `python -m volumetry` does it."""
     print("| scan | CPU s | peak MB of the process |\n|---|---|---|")
-    for name, path in (("t2 crop", MASKED["t2 1 mm crop"][0]), ("studyforrest", FOREST)):
+    for name, path in (
+        ("t2 crop", MASKED["t2 1 mm crop"][0]),
+        ("head with neck", FOREST),
+        ("PAM50 template, whole cord", MASKED["PAM50 T2 template"][0]),
+    ):
         image = image_load(path)
         started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:

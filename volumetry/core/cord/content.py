@@ -21,12 +21,11 @@ scans whose outline is right a mean over five rays stays within -0.15 ... 0.5.""
 FOREIGN = (0.06, 0.27)
 """Share of the rim with foreign levels within it: full confidence, none."""
 
-LOST_OVER_MM = 20.0
-MIN_BESIDE = 8.0
-"""Sections that each side needs: among few thick slices a leak looks like a loss above it."""
-LOST_SHARE = 0.77
-"""Going up, no cord gets thinner than this from one 20 mm to the next (lumbar enlargement to
-thoracic cord, the steepest way up, about 0.9 in the PAM50 template): the path has left it."""
+LOST_OVER_MM = (10.0, 20.0)
+LOST_SHARE = 0.75
+"""Going up, no cord gets thinner than this both from one 10 mm to the next (it is steep) and
+from one 20 mm to the next (it lasts): the path has left it. Some necks lose a quarter from the
+cervical enlargement to C2, but over 40 mm; a disc pressing on the cord takes less than 10."""
 
 
 def foreign_share(
@@ -63,23 +62,28 @@ def foreign_share(
 def rows_lost(area_mm2: Array, seen: NDArray[np.bool_], sections: Sections) -> int:
     """Count the uppermost rows above the place where the cord loses its area for good.
 
-    The median of 20 mm is compared with that of the 20 mm below, so that a short narrowing
-    (a disc pressing on the cord) does not count. Coming from below the loss shows up to 10 mm
-    early; that stretch, in which cord and something else meet, is not trusted either.
+    Medians above and below a place are compared. Coming from below the loss shows some mm
+    early; that stretch, in which cord and something else meet, is not trusted either. Among a
+    few thick slices a leak looks like a loss above it, so nothing is said of them.
 
     Parameters
     ----------
     area_mm2, seen : arrays, shape (sections,)
         Area, and whether the section counts; from top to bottom.
     """
-    position = sections.position_mm
-    enough = max(MIN_BESIDE, 0.5 * LOST_OVER_MM / sections.step_mm)
+    if sections.step_mm >= THICK_SLICE_MM:
+        return 0
     for row in np.flatnonzero(seen)[::-1]:
-        gap = position - position[row]
-        above = area_mm2[seen & (gap < 0.0) & (gap >= -LOST_OVER_MM)]
-        below = area_mm2[seen & (gap >= 0.0) & (gap <= LOST_OVER_MM)]
-        if min(len(above), len(below)) < enough:
-            continue
-        if np.median(above) < LOST_SHARE * np.median(below):
+        gap = sections.position_mm - sections.position_mm[row]
+        if all(_share_above(area_mm2[seen], gap[seen], mm) < LOST_SHARE for mm in LOST_OVER_MM):
             return int(row)
     return 0
+
+
+def _share_above(area_mm2: Array, gap_mm: Array, reach_mm: float) -> float:
+    """Median area above a place as a share of that below; 1 where too little is seen."""
+    above = area_mm2[(gap_mm < 0.0) & (gap_mm >= -reach_mm)]
+    below = area_mm2[(gap_mm >= 0.0) & (gap_mm <= reach_mm)]
+    if min(len(above), len(below)) < 5:
+        return 1.0
+    return float(np.median(above) / np.median(below))

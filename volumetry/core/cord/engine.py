@@ -91,7 +91,7 @@ def cord_measure(image: ScanImage, *, request: CordRequest) -> CordMeasurement:
         reason = f"{located.reason} If it shows a cord, click a point on it."
         return CordMeasurement(outcome, reason, grid, located)
     traced = refined(grid, traced)
-    profile = profile_of(traced, ends_where_lost=True)
+    profile = profile_of(traced, is_trusted=True)
     if profile is None:
         outcome, reason = _unseen(is_shown=request.hint_mm is not None)
         return CordMeasurement(outcome, reason, grid, located, traced)
@@ -306,6 +306,7 @@ def _level_of(measurement: CordMeasurement, request: CordRequest) -> Level | Non
     if request.landmark is not None:
         landmark, placed_by, junction = request.landmark, "request", None
     else:
+        # The way to the brainstem leads through what the profile may have left out on top.
         whole = profile_of(traced) if measurement.given_mask is None else profile
         junction = junction_propose(measurement.grid, traced, whole or profile)
         if junction is None:

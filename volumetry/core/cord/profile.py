@@ -54,18 +54,17 @@ class Profile:
         return float(np.degrees(np.arccos(np.clip(np.median(down @ normal), -1.0, 1.0))))
 
 
-def profile_of(traced: Trace, *, ends_where_lost: bool = False) -> Profile | None:
+def profile_of(traced: Trace, *, is_trusted: bool = False) -> Profile | None:
     """Keep the stretch that is cord; None when less than 10 mm of it is seen.
 
     Parameters
     ----------
-    ends_where_lost : bool
-        Leave out what lies above a lasting loss of area. The way to the brainstem, and with it
-        the pontomedullary junction, is looked for on the whole stretch.
+    is_trusted : bool
+        The trace was found to be the cord: what lies above a lasting loss of area is left out.
     """
     sections, area = traced.sections, traced.area_mm2
     seen = traced.confidence > CONFIDENCE_LIMIT
-    if ends_where_lost:
+    if is_trusted:
         seen[: rows_lost(area, seen, sections)] = False
     if seen.sum() < 2:
         return None
