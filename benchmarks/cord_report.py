@@ -146,7 +146,8 @@ def heads(count: int = 2) -> None:
             if result.profile is None:
                 clicked = measured(head.image, click_on(mask, head.image))
                 said = overlap(clicked, head.image, mask)
-                print(f"| {name} {number}, one click | {said} | {clicked.reason} |", flush=True)
+                words = clicked.reason or "found"
+                print(f"| {name} {number}, one click | {said} | {words} |", flush=True)
         if len(places) > 1:
             spread = ", ".join(f"{value:.2f}" for value in np.std(places, axis=0, ddof=1))
             print(

@@ -9,8 +9,9 @@ import pytest
 from tests.volumetry.phantoms.cord_tube import T1, T2, CordTube, tube_image
 from volumetry.__main__ import main
 from volumetry.core.cord.engine import cord_measure
-from volumetry.core.cord.paired import align, change_measure
+from volumetry.core.cord.paired import align, change_measure, landmark_gap_mm
 from volumetry.core.methods import CordRequest
+from volumetry.core.types import Landmark, LandmarkKind
 
 
 def visit(*, share: float, seed: int, shift: float = 0.0, contrast=T2):
@@ -54,6 +55,19 @@ def test_the_same_tissue_is_found_again_along_the_cord(pair):
     # The follow-up was moved 4 mm along the scanner's axis, 6 degrees off the cord's; the
     # upper end of the traced cord stays with the scan, so positions shift by minus 4 mm.
     assert abs(align(*pair).shift_mm) == pytest.approx(4.0, abs=1.0)
+
+
+@pytest.mark.parametrize("missed_mm", [0.0, -6.0])
+def test_a_landmark_placed_elsewhere_on_the_tissue_is_measured_in_millimetres(missed_mm):
+    """The follow-up moved up by 4 mm; its landmark was placed with it, or 6 mm too low."""
+    scans = (visit(share=1.0, seed=33), visit(share=1.0, seed=34, shift=4.0))
+    places = ((0.0, 9.0, 0.0), (0.3, 8.8, 4.0 + missed_mm))
+    visits = [
+        cord_measure(scan, request=CordRequest(landmark=Landmark(LandmarkKind.C2C3, place)))
+        for scan, place in zip(scans, places, strict=True)
+    ]
+    gap = landmark_gap_mm(*visits, align(*visits))
+    assert gap == pytest.approx(-missed_mm, abs=0.5)
 
 
 def test_the_command_writes_a_percent_change_with_both_hashes(tmp_path):

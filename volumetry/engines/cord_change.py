@@ -12,6 +12,7 @@ from volumetry.core.cord.paired import (
     PairedChange,
     align,
     change_measure,
+    landmark_gap_mm,
 )
 from volumetry.core.cord.quality import cord_quality
 from volumetry.core.cord.showing import review_picture, sagittal_view
@@ -31,6 +32,8 @@ from volumetry.core.types import (
 )
 
 GOOD_CORRELATION = 0.3
+MAX_LANDMARK_GAP_MM = 3.0
+"""A few mm of level cost about 1 % of area at C2-C3."""
 MAX_GAP_TO_DIFFERENCE = 1.5
 """Percentage points between boundary shift and plain difference, above which a person looks."""
 
@@ -69,7 +72,7 @@ class NeuraxisCordChange:
         ]
         files = _pictures(visits, workdir)
         change, reason = _change_of(visits)
-        checks = (*_visit_checks(visits), *(_pair_checks(change) if change else ()))
+        checks = (*_visit_checks(visits), *(_pair_checks(change, visits) if change else ()))
         measures: tuple[StructureMeasure, ...] = ()
         if change is not None:
             measures = (
@@ -166,7 +169,7 @@ def _visit_checks(visits: list[CordMeasurement]) -> list[QualityCheck]:
     ]
 
 
-def _pair_checks(change: PairedChange) -> list[QualityCheck]:
+def _pair_checks(change: PairedChange, visits: list[CordMeasurement]) -> list[QualityCheck]:
     gap = abs(change.percent - change.difference_percent)
     correlation = change.alignment.correlation
     return [
@@ -186,6 +189,33 @@ def _pair_checks(change: PairedChange) -> list[QualityCheck]:
             f"Boundary shift reads {change.percent:+.2f} %, the plain difference of areas "
             f"{change.difference_percent:+.2f} %.",
         ),
+        *_level_checks(change, visits),
+    ]
+
+
+def _level_checks(change: PairedChange, visits: list[CordMeasurement]) -> list[QualityCheck]:
+    """Compare both landmarks on the tissue: where the windows of the two scans lie."""
+    one, other = visits
+    if one.level is None or other.level is None:
+        return []
+    if one.level.landmark.kind is not other.level.landmark.kind:
+        return []
+    gap = landmark_gap_mm(one, other, change.alignment)
+    apart = abs(gap) > MAX_LANDMARK_GAP_MM
+    words = (
+        "the two scans' level means are of different stretches; move the landmark"
+        if apart
+        else "the two scans' level means are of the same stretch"
+    )
+    return [
+        QualityCheck(
+            "landmark_gap_mm",
+            round(gap, 2),
+            MAX_LANDMARK_GAP_MM,
+            Verdict.WARN if apart else Verdict.PASS,
+            f"On the same tissue the follow-up's landmark lies {gap:+.1f} mm down the cord "
+            f"from the baseline's: {words}.",
+        )
     ]
 
 

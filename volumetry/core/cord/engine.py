@@ -245,7 +245,8 @@ def _with_level(measurement: CordMeasurement, request: CordRequest) -> CordMeasu
 def measurement_recast(measurement: CordMeasurement, profile: Profile) -> CordMeasurement:
     """Average again over another profile of the same cord, at the level that was found."""
     assert measurement.traced is not None
-    share = common_share(measurement.grid, measurement.traced.blur_mm)
+    traced = measurement.traced
+    share = common_share(measurement.grid, traced.blur_mm, traced.thin_fluid)
     recast = replace(
         measurement,
         profile=profile,

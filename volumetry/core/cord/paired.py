@@ -101,6 +101,20 @@ def align(one: CordMeasurement, other: CordMeasurement) -> Alignment | None:
     return Alignment(float((lags[best] + np.clip(sub, -0.5, 0.5)) * step), float(scores[best]))
 
 
+def landmark_gap_mm(
+    one: CordMeasurement, other: CordMeasurement, alignment: Alignment
+) -> float:
+    """How far down the cord the second landmark lies from the first, on the same tissue, mm."""
+    places = []
+    for visit in (one, other):
+        assert visit.level is not None
+        assert visit.traced is not None
+        assert visit.profile is not None
+        top = float(visit.traced.sections.position_mm[visit.profile.first])
+        places.append(visit.level.projection.position_mm + top)
+    return places[1] - places[0] - alignment.shift_mm
+
+
 def _span(measurement: CordMeasurement) -> tuple[int, int]:
     """First and last row of the measured cord in its trace."""
     assert measurement.profile is not None
