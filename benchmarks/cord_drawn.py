@@ -52,6 +52,8 @@ def bias_cases() -> Iterator[tuple[str, CordTube, dict[str, object]]]:
         for voxel in (0.8, 1.2):
             yield f"{name}, voxel {voxel} mm", SHORT, base | {"spacing_mm": (voxel,) * 3}
         yield f"{name}, curvature 1/100 mm", replace(SHORT, bend_per_mm=0.01), base
+        for field in (26.0, 110.0):
+            yield f"{name}, field of view {field:.0f} mm", replace(SHORT, field_mm=field), base
         yield f"{name}, noise 30 %", SHORT, base | {"noise": 0.3}
         yield f"{name}, bias field ±30 %", SHORT, base | {"bias": 0.3}
         yield (
