@@ -19,7 +19,7 @@ contour that leaks to the dura jumps."""
 CLEAR_NOTCH_MM = 2.0
 EVEN_FLUID = 0.15
 """Share of the rim with thin fluid beside it that is usual."""
-SIDE_BIAS_WORDS = "between 7 % low and 2 % high"
+SIDE_BIAS_WORDS = "between 7 % low and 6 % high"
 """Drawn cords of 3 x 1 x 1 mm, all slice phases (docs/cord.md)."""
 
 
