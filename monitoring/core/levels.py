@@ -130,7 +130,7 @@ def _kept(p1: float, p2: float, policy: Policy, previous: Level | None) -> Level
     return Level.NONE
 
 
-_FASTER = "shrinking >= 1 %/yr faster than the brain predicts"
+_FASTER = "shrinking ≥ 1 %/yr faster than the brain predicts"
 
 
 def _held(level: Level, p1: float, p2: float, policy: Policy) -> Decision:

@@ -282,7 +282,7 @@ def state_quadrant(
     """
     if brain.z is None or cord.z is None:
         reasons = [one.reason for one in (brain, cord) if one.z is None]
-        return State(None, {}, " ".join(reasons))
+        return State(None, {}, " ".join(dict.fromkeys(reasons)))
     if min(brain_error_z, cord_error_z) <= 0:
         raise NotAssessable("A measurement error is positive.")
     low_brain, low_cord = brain.z < ABNORMAL_Z, cord.z < ABNORMAL_Z

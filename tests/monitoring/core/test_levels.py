@@ -66,7 +66,7 @@ def test_a_louder_probability_never_gives_a_quieter_level():
             0.2,
             None,
             (
-                "Below the watch line. P(cord shrinking >= 1 %/yr faster than the brain "
+                "Below the watch line. P(cord shrinking ≥ 1 %/yr faster than the brain "
                 "predicts) = 0.10; P(acceleration has begun) = 0.20. This does not rule it out."
             ),
         ),
@@ -76,7 +76,7 @@ def test_a_louder_probability_never_gives_a_quieter_level():
             None,
             (
                 "Watch: review. More likely than not (P = 0.55) that the cord is now shrinking "
-                ">= 1 %/yr faster than the brain predicts."
+                "≥ 1 %/yr faster than the brain predicts."
             ),
         ),
         (0.2, 0.35, None, "Watch: review. The cord's rate may have changed (P = 0.35)."),
@@ -91,7 +91,7 @@ def test_a_louder_probability_never_gives_a_quieter_level():
             0.4,
             None,
             (
-                "Flag: review. The cord is probably (P = 0.85) shrinking >= 1 %/yr faster than "
+                "Flag: review. The cord is probably (P = 0.85) shrinking ≥ 1 %/yr faster than "
                 "the brain predicts."
             ),
         ),
