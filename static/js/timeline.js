@@ -102,6 +102,8 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
       const part = (before[end - 1] - place) / (before[end - 1] - before[end]);
       return after[end - 1] + (after[end] - after[end - 1]) * part;
     };
+    // The days stay below the lowest row, whichever that is.
+    Object.assign(layout.xaxis, { anchor: "free", position: 0 });
     ROWS.forEach((row, index) => {
       layout[axisName(row)].domain = now[index];
       if (folded.has(row)) layout[axisName(row)].visible = false;
