@@ -11,8 +11,8 @@ from importlib import import_module
 
 from django.conf import settings
 
-# Objects made and not freed before the collector looks: what thirty pages of sixty scans leave in
-# cycles (3 500 each, measured), some 20 MB. One page in thirty then pays for all.
+# Objects made and not freed before the collector looks: what thirty pages of sixty scans leave
+# in cycles (3 500 each, measured), some 20 MB. One page in thirty then pays for all.
 YOUNG_OBJECTS = 100_000
 
 
