@@ -62,7 +62,7 @@ document.querySelectorAll("[data-viewer]").forEach(async (viewer) => {
     });
     const mm = mask.hdr.affine.slice(0, 3).map((row) =>
       row[3] + voxel.reduce((sum, value, axis) => sum + row[axis] * value, 0));
-    drawing.scene.crosshairPos = drawing.mm2frac(mm);
+    drawing.scene.crosshairPos = drawing.mm2frac(mm, 0, true);
     drawing.createOnLocationChange();
     drawing.drawScene();
   }
