@@ -1,6 +1,7 @@
 """Rows of the figure: the clinical course, EDSS above, treatments and relapses below."""
 
 from datetime import date, timedelta
+from uuid import UUID
 
 from monitoring.charts.canvas import Canvas, iso
 from monitoring.models import Relapse, Treatment
@@ -9,6 +10,11 @@ from monitoring.selectors.timelines import Timeline
 
 EDSS_BANDS = ((2.0, 2.5), (3.0, 3.5))
 RELAPSE_SIZE = {"mild": 10, "moderate": 13, "severe": 16, "unknown": 10}
+
+
+def record_mark(pk: UUID) -> str:
+    """Return where a mark leads on the page of all entries (its ``id`` there)."""
+    return f"fact-{pk}"
 
 
 def edss_row(canvas: Canvas, timeline: Timeline, window: tuple[str, str]) -> None:
@@ -38,6 +44,7 @@ def edss_row(canvas: Canvas, timeline: Timeline, window: tuple[str, str]) -> Non
     canvas.line(
         "y", days, values, mode="markers", hoverinfo="text", hovertext=words, name="EDSS",
         marker={"symbol": symbols, "size": 8, "color": ink, "line": {"width": 2}},
+        customdata=[record_mark(step.pk) for step in timeline.edss],
     )  # fmt: skip
 
 
@@ -84,6 +91,7 @@ def _treatment(
     canvas.line(
         "y5", days, [lane, lane], mode="lines", hoverinfo="text", hovertext=[words, words],
         line={"width": width, "color": palette.drugs[treatment.efficacy]},
+        customdata=[record_mark(treatment.pk)] * 2,
     )  # fmt: skip
     if treatment.paused_on and treatment.resumed_on:
         # Hatched over the ground: the bar is broken, and says so without its colour.
@@ -119,7 +127,8 @@ def _relapse(canvas: Canvas, relapse: Relapse) -> None:
     is_known = relapse.severity != Relapse.Severity.UNKNOWN
     canvas.line(
         "y5", [iso(relapse.onset)], [1.0], mode="markers+text", hoverinfo="text",
-        hovertext=[words], text=["S" if relapse.is_spinal else ""], textposition="middle right",
+        customdata=[record_mark(relapse.pk)], hovertext=[words],
+        text=["S" if relapse.is_spinal else ""], textposition="middle right",
         textfont={"size": 11, "color": canvas.palette.ink},
         marker={
             "symbol": "triangle-up" if is_known else "triangle-up-open",

@@ -94,8 +94,9 @@ class TimelinePoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdssStep:
-    """One EDSS, with functional systems where they were scored."""
+    """One EDSS, with functional systems where they were scored; ``pk`` of its record."""
 
+    pk: UUID
     when: date
     edss: Decimal
     systems: Mapping[str, int]

@@ -264,6 +264,7 @@ def _edss(patient: Patient, relapses: Sequence[Relapse]) -> tuple[EdssStep, ...]
     rows = Assessment.objects.current().filter(visit__patient=patient).order_by("visit__date")
     return tuple(
         EdssStep(
+            pk=pk,
             when=when,
             edss=edss,
             systems={
@@ -273,7 +274,9 @@ def _edss(patient: Patient, relapses: Sequence[Relapse]) -> tuple[EdssStep, ...]
             },
             days_after_relapse=days_after(when, onsets),
         )
-        for when, edss, *scores in rows.values_list("visit__date", "edss", *FUNCTIONAL_SYSTEMS)
+        for pk, when, edss, *scores in rows.values_list(
+            "pk", "visit__date", "edss", *FUNCTIONAL_SYSTEMS
+        )
     )
 
 

@@ -325,7 +325,10 @@ document.querySelectorAll("[data-timeline]").forEach((figure) => {
     });
     chart.on("plotly_click", (event) => {
       const mark = event.points.find((one) => one.customdata);
-      if (mark) open(mark.customdata);
+      if (!mark) return;
+      // A mark of the clinical course leads to its entry; a value shows its measurement below.
+      if (mark.customdata.startsWith("fact-")) location.assign(`${chart.dataset.factsUrl}#${mark.customdata}`);
+      else open(mark.customdata);
     });
     if (days.length) read(stamp(days[at]));
     figure.dataset.ready = "true";

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from monitoring.charts.canvas import runs
 from monitoring.charts.card import divergence_card
@@ -50,6 +52,30 @@ def patient(vltava: Clinic) -> Patient:
         patient=patient, drug="ocrelizumab", efficacy="high", starts_on=date(2019, 1, 2)
     )
     return patient
+
+
+def test_every_mark_of_the_clinical_course_leads_to_its_entry(
+    client: Client, alice: User, patient: Patient
+) -> None:
+    figure = timeline_figure(timeline_after(patient))
+    client.force_login(alice)
+    page = client.get(reverse("fact_list", args=[patient.pk])).content.decode()
+
+    led = {
+        mark
+        for trace in figure["data"]
+        for mark in trace.get("customdata", ())
+        if mark.startswith("fact-")
+    }
+
+    facts = [
+        *Assessment.objects.filter(visit__patient=patient),
+        *patient.relapses.all(),
+        *patient.treatments.all(),
+    ]
+    assert led == {f"fact-{fact.pk}" for fact in facts}
+    assert len(facts) == 11
+    assert all(f'id="{mark}"' in page for mark in led)
 
 
 def test_an_interruption_is_hatched_and_read_by_the_crosshair(patient: Patient) -> None:
