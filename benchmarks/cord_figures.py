@@ -88,8 +88,8 @@ class Sheet:
 BIAS = Sheet(
     "Area of drawn cords: measured minus true",
     "Dot: mean; bar: to the worst case. Band: the 2 % that must be kept.",
-    -10,
-    4,
+    -8,
+    6,
     2.0,
 )
 CHANGES = Sheet(

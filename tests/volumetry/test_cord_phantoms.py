@@ -16,6 +16,7 @@ from volumetry.core.cord.engine import cord_measure
 from volumetry.core.cord.geometry import curve_fit, grid_of, sections_along
 from volumetry.core.cord.judging import judge
 from volumetry.core.cord.levels import window_mean
+from volumetry.core.cord.medialness import lanes_sort
 from volumetry.core.cord.profile import CONFIDENCE_LIMIT, sections_slice
 from volumetry.core.cord.quality import cord_quality
 from volumetry.core.cord.tracing import refined, trace
@@ -172,6 +173,13 @@ def test_a_landmark_far_from_the_cord_is_not_believed():
     result = measured(image, landmark=landmark)
     assert result.outcome is Outcome.NEEDS_LANDMARK
     assert Structure.CORD_C2_C3 not in {m.structure for m in result.measures}
+
+
+def test_lanes_are_sorted_as_columns_are():
+    values = np.random.default_rng(5).normal(size=(16, 3, 40)).astype(np.float32)
+    values[3] = values[9]  # equal values keep their number
+    expected = np.sort(values, axis=0)
+    assert np.array_equal(np.stack(lanes_sort(values)), expected)
 
 
 def test_the_polygon_area_of_a_circle_is_exact():

@@ -13,24 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumetry.core.cord.geometry import Array, Grid
+from volumetry.core.cord.medialness import SEARCH_MM, medialness
 
-SEARCH_MM = 1.0
 SEARCH_STEP_MM = 3.0
 SEARCH_STEP_TALL_MM = 4.0
 TALL_SCAN_MM = 150.0
-ELLIPSES_MM = tuple(
-    (radius * elongation**0.5, radius / elongation**0.5)
-    for radius in (3.5, 4.5, 5.5)
-    for elongation in (1.0, 1.4)
-)
-DIRECTIONS = 16
 MIDLINE_HALF_BAND_MM = 26.0
 MIDLINE_SIGMA_MM = 14.0
 SYMMETRY_WEIGHT = 3.0
 SYMMETRY_REACH_MM = 16
 HINT_SIGMA_MM = 4.0
-SLAB = 8
-"""Slices whose edges are sorted at once: few enough to stay in the processor's cache."""
 FLOOR = 1.2
 """Medialness (in standard deviations) below which a place adds nothing to a tube."""
 
@@ -87,8 +79,10 @@ def candidates_find(
     found: list[Candidate] = []
     place = SYMMETRY_WEIGHT * _symmetry(volume) + _shallow(volume, grid)
     place += _prior(volume, grid, hint_mm)
-    for polarity, medialness in zip(polarities, _medialness(volume, polarities), strict=True):
-        found += _tubes(volume, grid, medialness + place, polarity=polarity, count=per_polarity)
+    for polarity, strength in zip(
+        polarities, medialness(volume.values, polarities), strict=True
+    ):
+        found += _tubes(volume, grid, strength + place, polarity=polarity, count=per_polarity)
     return sorted(found, key=lambda tube: -tube.score * len(tube.points_mm) ** 0.5)
 
 
@@ -206,54 +200,6 @@ def _resample(part: NDArray[np.float32], axes: list[Array]) -> NDArray[np.float3
         weight = weight.reshape(shape)
         values = (1.0 - weight) * values.take(base, axis) + weight * values.take(upper, axis)
     return np.asarray(values, dtype=np.float32)
-
-
-def _gradients(volume: SearchVolume) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """In-plane gradients at 1 mm, divided by their local size: coils leave bright skin."""
-    sigma = (1.0, 1.0, 0.0)
-    gx = ndimage.gaussian_filter(volume.values, sigma, order=(1, 0, 0))
-    gy = ndimage.gaussian_filter(volume.values, sigma, order=(0, 1, 0))
-    power = gx * gx + gy * gy
-    local = ndimage.gaussian_filter(power, (9.0, 9.0, 1.0), truncate=2.5)
-    size = np.sqrt(local) + 0.7 * np.sqrt(float(np.mean(power))) + 1e-6
-    return gx / size, gy / size
-
-
-def _medialness(volume: SearchVolume, polarities: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    """Mean of ranks 3-10 of 16 outward edge strengths, best over six ellipses."""
-    angles = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
-    nx, ny, nz = volume.values.shape
-    best = [np.full((nz, nx, ny), -np.inf, dtype=np.float32) for _ in polarities]
-    margin = 8
-    # Slices first: a slab of them lies together in memory.
-    gx, gy = (
-        np.pad(np.moveaxis(part, 2, 0), ((0, 0), (margin, margin), (margin, margin)))
-        for part in _gradients(volume)
-    )
-    for a, b in ELLIPSES_MM:
-        for slab in (slice(z, min(z + SLAB, nz)) for z in range(0, nz, SLAB)):
-            edges = np.empty((DIRECTIONS, slab.stop - slab.start, nx, ny), dtype=np.float32)
-            for index, angle in enumerate(angles):
-                dx, dy = a * np.cos(angle), b * np.sin(angle)
-                normal = np.array([np.cos(angle) / a, np.sin(angle) / b])
-                normal = (normal / np.linalg.norm(normal)).astype(np.float32)
-                at_x = margin + round(dx / SEARCH_MM)
-                at_y = margin + round(dy / SEARCH_MM)
-                window = (slab, slice(at_x, at_x + nx), slice(at_y, at_y + ny))
-                np.multiply(gx[window], -normal[0], out=edges[index])
-                edges[index] -= normal[1] * gy[window]
-            edges.sort(axis=0)
-            for index, polarity in enumerate(polarities):
-                ranks = edges[2:10] if polarity > 0 else -edges[6:14]
-                np.maximum(best[index][slab], ranks.mean(axis=0), out=best[index][slab])
-    for index, raw in enumerate(best):
-        score = np.ascontiguousarray(np.moveaxis(raw, 0, 2))
-        score = (score - score.mean()) / (score.std() + 1e-6)
-        best[index] = score
-        border = 3
-        score[:border], score[-border:] = -5.0, -5.0
-        score[:, :border], score[:, -border:] = -5.0, -5.0
-    return best
 
 
 def _symmetry(volume: SearchVolume) -> NDArray[np.float32]:
