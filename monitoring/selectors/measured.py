@@ -279,24 +279,26 @@ class Ended(NamedTuple):
 
 # By run, for this process. It cannot be out of date: numbers and checks are written together
 # with the end of their run and never again (`AppendOnlyModel`, `TRANSITIONS`), a key is never
-# used twice, and only who has found the run by what the reader may see asks for it. It holds
-# numbers without a person, of erased people too, until the process ends or it is full.
+# used twice, and nothing reads a run within the transaction that ends it. Only who has found
+# the run by what the reader may see asks for it. It holds numbers without a person, of erased
+# people too, until the process ends or it is full.
 ENDED_RUNS: dict[UUID, Ended] = {}
-MOSTENDED_RUNS = 20_000  # runs, some 2 kB each
+MOST_KEPT = 20_000  # runs, some 2 kB each
 
 
 def _ended(succeeded: Collection[UUID], of_run: Mapping[str, Any]) -> Mapping[UUID, Ended]:
     """Return what runs stored; asks only when one of them was not read before."""
-    found = {pk: ENDED_RUNS[pk] for pk in succeeded if pk in ENDED_RUNS}
+    # Another thread may empty it between two looks: each key is asked for once.
+    found = {pk: kept for pk in succeeded if (kept := ENDED_RUNS.get(pk))}
     if len(found) == len(succeeded):
         return found
     concerns, numbers = _concerns(of_run), _numbers(of_run)
     found = {
         pk: Ended(tuple(concerns.get(pk, ())), tuple(numbers.get(pk, ()))) for pk in succeeded
     }
-    if len(ENDED_RUNS) + len(found) > MOSTENDED_RUNS:
+    if len(ENDED_RUNS) + len(found) > MOST_KEPT:
         ENDED_RUNS.clear()
-    if len(found) <= MOSTENDED_RUNS:
+    if len(found) <= MOST_KEPT:
         ENDED_RUNS.update(found)
     return found
 
