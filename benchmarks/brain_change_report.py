@@ -196,7 +196,7 @@ def main() -> None:
         rows += pairs(options.data, number, options.seed, options.percents, swap=options.swap)
     summary(rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"Peak memory {peak:.2f} GB, one thread.")
+    print(f"Peak memory {peak:.2f} GB with the drawing of the heads, one thread.")
 
 
 if __name__ == "__main__":

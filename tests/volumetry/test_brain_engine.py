@@ -4,9 +4,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.volumetry.phantoms.heads import LabelledHead, head_draw, truth_of
+from tests.volumetry.phantoms.heads import (
+    LabelledHead,
+    atrophy_field,
+    contrast_random,
+    head_draw,
+    truth_of,
+)
+from volumetry.core.brain.change import brain_change
 from volumetry.core.brain.grid import work_image
+from volumetry.core.brain.pair_gates import contrast_change_check
 from volumetry.core.brain.registration import brain_locate
+from volumetry.core.brain.segmentation import brain_segment
 from volumetry.core.types import Outcome, Quantity, ScanImage, Structure, Verdict
 from volumetry.engines.brain import NeuraxisBrain
 
@@ -64,3 +73,20 @@ def test_a_synthetic_head_is_measured_near_its_truth_on_its_own_grid(realdata, t
     counted = float(np.asarray(mask.dataobj).sum())
     assert counted == pytest.approx(brain.value, rel=0.03)
     assert result.files["qc.png"].stat().st_size > 20_000
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_a_drawn_loss_is_read_in_either_order(realdata):
+    head = LabelledHead.read(realdata / "label_maps" / "training_seg_13.nii.gz")
+    means = contrast_random(np.random.default_rng(41))
+    moved, true = atrophy_field(head, percent=-1.5, seed=41)
+    first = brain_segment(head_draw(head, seed=42, means=means))
+    second = brain_segment(head_draw(head, seed=43, means=means, moved=moved))
+    there, pair = brain_change(first, second)
+    back, _ = brain_change(second, first)
+    assert there.percent == pytest.approx(true, abs=0.15)
+    assert there.forward == pytest.approx(there.backward, abs=0.1)
+    both = (1 + there.percent / 100) * (1 + back.percent / 100)
+    assert both == pytest.approx(1.0, abs=2e-4)
+    assert contrast_change_check(pair).verdict is Verdict.PASS
