@@ -171,9 +171,12 @@ def finding() -> None:
     slabs = DATA / "brain_ms_longitudinal"
     for path in sorted(slabs.glob("*/study*.nii.gz")):
         row(f"{path.parent.name} {path.name[:-7]}", image_load(path))
-    path = DATA / "label_maps/training_seg_13.nii.gz"
-    head = head_draw(path, means=T1_MEANS, seed=FIRST_SEED + 13)
-    row("T1 head 13, cropped below the brainstem", below_cropped(head.image, path))
+    for number in ("13", "02", "05", "10", "16"):
+        path = DATA / f"label_maps/training_seg_{number}.nii.gz"
+        for index, (name, means) in enumerate((("T1", T1_MEANS), ("T2", T2_MEANS))):
+            head = head_draw(path, means=means, seed=FIRST_SEED + 200 + 2 * int(number) + index)
+            image = below_cropped(head.image, path)
+            row(f"{name} head {number}, cropped below the brainstem", image)
     try:
         row("fmri, 4-D", image_load(SCT / "fmri/fmri.nii.gz"))
     except NotMeasurable as error:

@@ -34,7 +34,7 @@ class NeuraxisCord:
     """Cross-sectional area of the cervical cord, from one scan."""
 
     name = "neuraxis-cord"
-    version = "1.4.0"
+    version = "1.4.1"
     description = (
         "Cervical cord area perpendicular to the centreline every millimetre (Neuraxis cord "
         f"{version}): medialness and dynamic programming for the centreline, a closed contour "

@@ -42,7 +42,7 @@ class NeuraxisCordChange:
     """Change of the cervical cord between two scans, percent of the first; loss is negative."""
 
     name = "neuraxis-cord-change"
-    version = "1.4.0"
+    version = "1.4.1"
     description = (
         f"Change of cord area between two visits (Neuraxis cord change {version}): both cords "
         "traced and straightened, aligned along the cord, boundary shift integral around one "

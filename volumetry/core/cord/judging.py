@@ -17,11 +17,6 @@ TYPICAL_AREA_MM2 = 76.0
 (spine-generic, n 203); a spread of 0.35 in the logarithm admits 40 ... 145 mm²."""
 NOTHING_SEEN = -20.0
 WANTED_LENGTH_MM = 40.0
-RING_RETURN = {True: 1.0, False: 0.3}
-"""Return of intensity beyond the fluid, relative to the step, by whether the cord is dark."""
-RING_FLOOR = {True: -np.inf, False: -1.0}
-"""Around a bright cord bone and ligament may be as dark as the fluid: the ring that is not seen
-says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +64,8 @@ def judge(traced: Trace, *, medialness: float, midline_offset_mm: float | None) 
     run[profile.first : profile.first + len(profile.sections)] = True
     seen = run & (traced.confidence > CONFIDENCE_LIMIT)
     area = float(np.log(np.nanmedian(profile.area_mm2) / TYPICAL_AREA_MM2))
-    is_dark = traced.polarity < 0
-    wanted = RING_RETURN[is_dark]
-    ring = max(0.0, wanted - ring_return(traced, seen)) / (0.3 * wanted)
+    ring_wanted = 1.0 if traced.polarity < 0 else 0.3
+    ring = max(0.0, ring_wanted - ring_return(traced, seen)) / (0.3 * ring_wanted)
     spread = float(np.nanstd(profile.area_mm2) / np.nanmean(profile.area_mm2))
     missing_mm = max(0.0, min(WANTED_LENGTH_MM, traced.height_mm) - profile.length_mm)
     off = 0.0 if midline_offset_mm is None else abs(midline_offset_mm)
@@ -80,7 +74,7 @@ def judge(traced: Trace, *, medialness: float, midline_offset_mm: float | None) 
             "rim": -4.0 * max(0.0, 0.75 - float(traced.confidence[run].mean())),
             "area": -0.5 * (area / 0.35) ** 2,
             "homogeneity": -0.5 * (_inhomogeneity(traced, seen) / 0.25) ** 2,
-            "ring": max(-0.5 * ring**2, RING_FLOOR[is_dark]),
+            "ring": -0.5 * ring**2,
             "smoothness": -0.5 * (_roughness(traced, seen) / 0.10) ** 2,
             "steadiness": _beyond(spread, free=0.12, scale=0.12),
             "shape": _beyond(irregularity(profile), free=0.02, scale=0.012),
