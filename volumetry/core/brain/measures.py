@@ -28,8 +28,8 @@ THICK_RELATIVE_ERROR: dict[Structure, float] = {
     Structure.THALAMUS: 0.30,
     Structure.CORPUS_CALLOSUM: 0.16,
 }
-"""The same for slices of 3 mm, where mixed voxels pass for grey matter: from one drawn head
-(docs/brain.md), twice the thin ones where that head erred by less."""
+"""The same for slices of 3 mm, where mixed voxels pass for grey matter: from the
+worst of five drawn heads (docs/brain.md), twice the thin ones where that one erred by less."""
 
 
 def brain_measures(found: BrainSegmentation, *, is_thick: bool) -> tuple[StructureMeasure, ...]:
