@@ -28,8 +28,9 @@ THICK_RELATIVE_ERROR: dict[Structure, float] = {
     Structure.THALAMUS: 0.30,
     Structure.CORPUS_CALLOSUM: 0.16,
 }
-"""The same for slices of 3 mm, where mixed voxels pass for grey matter: from the
-worst of five drawn heads (docs/brain.md), twice the thin ones where that one erred by less."""
+"""The same for slices of 3 mm, where mixed voxels pass for grey matter: after the drawn head
+of five that erred most in both tissues (docs/brain.md), twice the thin ones where it erred by
+less."""
 
 
 def brain_measures(found: BrainSegmentation, *, is_thick: bool) -> tuple[StructureMeasure, ...]:
