@@ -86,7 +86,7 @@ def divergence_card(timeline: Timeline) -> DivergenceCard:
         else None,
         plan=_plan(timeline) if is_current else "",
         expected=_expected(timeline),
-        weights=_weights(timeline) if is_current else (),
+        weights=_weights(timeline) if shown else (),
         turns=_turns(timeline) if is_current else (),
         quadrant=quadrant_figure(timeline.state),
     )

@@ -109,6 +109,7 @@ def statement_of(
     solved = solve(pack([series], parameters), parameters) if with_curves else None
     corrected = corrected_values(series, solved, parameters) if solved else None
     weights = _weights(used, posterior, corrected, limit=policy.outlier_weight)
+    is_stated = decision.level is not Level.INSUFFICIENT
     said = Divergence(
         as_of=used[-1].when,
         level=decision.level,
@@ -116,7 +117,11 @@ def statement_of(
         reason=decision.reason,
         headline=decision.headline,
         sentence=decision.sentence,
-        notes=_notes(known, weights, posterior, parameters),
+        notes=(
+            *(text for _, text in known.merged),
+            *(_findings(weights, posterior) if is_stated else ()),
+            *_circumstances(known, parameters),
+        ),
         needs=needs,
         n_brain=len({one.when for one in used if one.region is Region.BRAIN}),
         n_cord=len({one.when for one in used if one.region is Region.CORD}),
@@ -127,7 +132,7 @@ def statement_of(
         trajectory=trajectory(used[0].when, series, solved, parameters) if solved else None,
         posterior=posterior,
     )
-    if decision.level is Level.INSUFFICIENT:
+    if not is_stated:
         return said
     return replace(
         said,
@@ -183,25 +188,26 @@ def _weights(
     )
 
 
-def _notes(
-    known: Known,
-    weights: Sequence[ObservationWeight],
-    posterior: Posterior,
-    parameters: Parameters,
-) -> tuple[str, ...]:
-    """Return the facts that a reader must know beside the statement."""
-    notes = [text for _, text in known.merged]
-    if posterior.p_step >= LIKELY_STEP:
-        notes.append(
-            f"The cord probably lost area at once (P = {posterior.p_step:.2f}) rather than "
-            "faster than before: look for a lesion, compression or another cut of the level."
-        )
-    notes += [
+def _findings(weights: Sequence[ObservationWeight], posterior: Posterior) -> list[str]:
+    """Return what the model found beside the level; nothing of it where none is stated."""
+    notes = [
         f"The {one.observation.region.value} scan on {one.observation.when.isoformat()} is a "
         f"probable outlier (weight {one.weight:.2f}): repeat the scan."
         for one in weights
         if one.is_outlier
     ]
+    if posterior.p_step >= LIKELY_STEP:
+        notes.insert(
+            0,
+            f"The cord probably lost area at once (P = {posterior.p_step:.2f}) rather than "
+            "faster than before: look for a lesion, compression or another cut of the level.",
+        )
+    return notes
+
+
+def _circumstances(known: Known, parameters: Parameters) -> list[str]:
+    """Return what a reader must know of the scans: relapses before them, unknown offsets."""
+    notes: list[str] = []
     relapses = sorted(e.when for e in known.events if e.kind is EventKind.RELAPSE)
     for day in sorted({one.when for one in known.used}):
         since = [(day - r).days for r in relapses if 0 <= (day - r).days <= RELAPSE_SHADOW_DAYS]
@@ -209,7 +215,7 @@ def _notes(
             notes.append(
                 f"A scan on {day.isoformat()} was taken {min(since)} days after a relapse."
             )
-    return (*notes, *_offset_notes(known.used, parameters))
+    return [*notes, *_offset_notes(known.used, parameters)]
 
 
 def _offset_notes(used: Sequence[Observation], parameters: Parameters) -> list[str]:

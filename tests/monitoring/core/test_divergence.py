@@ -220,6 +220,8 @@ def test_mixed_units_are_not_assessed():
     assert one.level is Level.INSUFFICIENT
     assert "check units and typing" in one.reason
     assert one.d_percent_per_year is None
+    # Without a level nothing that the model found is said, not even of the odd scan.
+    assert one.notes == ()
 
 
 def test_values_of_one_day_and_epoch_count_as_one_scan():
