@@ -1,9 +1,18 @@
 """How detectors are counted, on a cohort small enough to count by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from monitoring.core.detectors import CUSUM_CLIP, CUSUM_SLACK, cusum_path, theil_sen_rate
+from monitoring.core.detectors import (
+    CUSUM_CLIP,
+    CUSUM_SLACK,
+    cusum_path,
+    naive_rate,
+    ols_rate,
+    theil_sen_rate,
+)
 from monitoring.core.evaluation import Looks, above, acceleration_auc, alarms, threshold
 from monitoring.core.parameter_set import literature_defaults
 from monitoring.core.series import Series
@@ -88,6 +97,14 @@ def test_alarms_are_counted_until_the_first_of_each_patient():
     assert found.share_below_minus_1 == pytest.approx(1 / 5)
 
 
+def test_no_level_counts_where_data_are_insufficient():
+    looks = looks_at([person(4)])
+    loud = np.ones(4)
+    looks = replace(looks, p_one=loud, p_change=loud, is_assessable=looks.number > 1)
+    for counted in (looks.flagged, looks.watched):
+        assert list(counted(literature_defaults())) == [False, False, True, True]
+
+
 def test_a_threshold_is_what_the_share_of_stable_patients_never_exceeds():
     stable = [person(4) for _ in range(20)]
     short, ill = person(2), person(4, converts=2.0)
@@ -129,6 +146,20 @@ def test_one_wild_scan_moves_the_cusum_by_its_clip_only():
     wild = Series(one.years, y, one.region, one.quality, one.epochs)
     path = cusum_path(wild, literature_defaults())
     assert path[-1] == pytest.approx(path[-2] + CUSUM_CLIP - CUSUM_SLACK)
+
+
+@pytest.mark.parametrize(
+    ("detector", "short", "long"),
+    [(naive_rate, [0, 0.89], [0, 0.91]), (ols_rate, [0, 2], [0, 1, 2])],
+)
+def test_a_detector_is_silent_on_less_than_it_needs(detector, short, long):
+    def rows(years):
+        t = np.repeat(np.array(years, dtype=float), 2)
+        region = np.tile([0, 1], len(years))
+        return Series(t, -t * region, region, np.zeros(t.size, int), ("A",) * t.size)
+
+    assert np.isnan(detector(rows(short)))
+    assert detector(rows(long)) == pytest.approx(1.0)
 
 
 def test_theil_sen_reads_no_slope_between_scans_of_a_few_weeks():

@@ -127,6 +127,8 @@ def scans(brain: list[float], cord: list[float], epochs: str = "") -> list[Scann
         ([0, 2], [0, 1, 2], "", Needs(brain_scans=1)),
         ([0, 0.5, 1], [0, 0.5, 1], "", Needs(years=0.5)),
         ([0, 3, 6], [5.5, 5.75, 6], "", Needs(years=1.0)),
+        # Rounded up: 0.5 years after this, 0.0007 would still be missing.
+        ([0, 0.5, 0.9993], [0, 0.5, 0.9993], "", Needs(years=0.6)),
         ([0, 1, 2], [0, 1, 2], "ABC", Needs(cord_pair_on_one_epoch=True)),
         ([0, 1, 2], [0, 0, 2], "", Needs(cord_scans=1)),
         ([], [], "", Needs(3, 3, 1.5, cord_pair_on_one_epoch=True)),

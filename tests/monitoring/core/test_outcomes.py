@@ -305,6 +305,22 @@ def test_a_residual_after_a_relapse_becomes_the_baseline():
     assert spms_onset(patient, [day(95)]).onset is None
 
 
+@pytest.mark.parametrize(("last", "onset"), [(300, None), (400, 500)])
+def test_an_improvement_counts_from_the_next_only_after_nine_months(last, onset):
+    """EDSS 5 to 4 and back: a worsening from 4 only where the 4 was held for 272 days."""
+    rows = [(0, 5.0), (100, 4.0), (last, 4.0), (500, 5.0), (700, 5.0)]
+    result = spms_onset(ScoredVisit(day(when), edss) for when, edss in rows)
+    assert result.onset == (day(onset) if onset else None)
+
+
+@pytest.mark.parametrize(("last", "onset"), [(250, 600), (300, None)])
+def test_a_residual_is_the_baseline_only_after_half_a_year(last, onset):
+    """EDSS 4 after a relapse, then 3.5: where the 4 was held for 182 days, 4.5 is no step."""
+    rows = [(0, 3.0), (100, 4.0), (last, 4.0), (350, 3.5), (600, 4.5), (800, 4.5)]
+    result = spms_onset((ScoredVisit(day(when), edss) for when, edss in rows), [day(95)])
+    assert result.onset == (day(onset) if onset else None)
+
+
 def test_two_visits_are_too_few():
     result = spms_onset(STEADY[:2])
     assert result.onset is None

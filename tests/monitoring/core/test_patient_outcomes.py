@@ -62,6 +62,9 @@ SCAN = LesionFinding(date(2019, 6, 1), new_t2=False, gadolinium=False)
         (CALM, [], [SCAN], None, "yes", "unknown", ("brain loss",)),
         (CALM, [date(2019, 3, 1)], [], -0.1, "no", "no",
          ("new or enlarging T2 lesions", "enhancing lesions")),
+        # 365 days before the last visit is outside of its year, 364 is inside.
+        (CALM, [date(2018, 7, 1)], [SCAN], -0.1, "yes", "yes", ()),
+        (CALM, [date(2018, 7, 2)], [SCAN], -0.1, "no", "no", ()),
         (CALM, [], [], -0.1, "unknown", "unknown",
          ("new or enlarging T2 lesions", "enhancing lesions")),
         (CALM, [], [LesionFinding(date(2019, 6, 1), False, None)], -0.1, "unknown", "unknown",
@@ -75,7 +78,10 @@ SCAN = LesionFinding(date(2019, 6, 1), new_t2=False, gadolinium=False)
         (visits(2.0, 2.0), [], [LesionFinding(date(2018, 7, 1), False, False)], -0.1,
          "unknown", "unknown", ("relapses", "confirmed worsening")),
     ],
-    ids=["calm", "atrophy", "no-brain", "relapse", "no-mri", "no-gd", "new-t2", "waits", "new"],
+    ids=[
+        "calm", "atrophy", "no-brain", "relapse", "before", "first-day", "no-mri", "no-gd",
+        "new-t2", "waits", "new",
+    ],
 )  # fmt: skip
 def test_neda_is_unknown_where_a_component_is_missing_and_no_sign_is_known(
     scores, relapses, lesions, brain, three, four, missing
