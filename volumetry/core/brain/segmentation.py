@@ -107,10 +107,11 @@ def brain_segment(
     space = intracranial_find(flat.values, brain=brain, distance_mm=distance, model=model)
     space &= above
     on_step("skull")
-    shares = pure_shares(flat.values, inside=space, priors=priors, model=model)
-    own = np.stack([ndimage.gaussian_filter(share, 1.0) for share in shares])
     model = tissue_fit(
-        work.values, priors=own, inside=eroded(space, 2) & ~deep_grey, start=model
+        work.values,
+        priors=_own_priors(flat, space, priors, model),
+        inside=eroded(space, 2) & ~deep_grey,
+        start=model,
     )
     flat = _flattened(work, model)
     on_step("second tissue means")
@@ -156,6 +157,17 @@ def brain_segment(
         model=model,
         checks=(*checks, *gates.experimental_checks(thalamus, callosum)),
     )
+
+
+def _own_priors(
+    flat: WorkImage,
+    space: NDArray[np.bool_],
+    priors: NDArray[np.float32],
+    model: TissueModel,
+) -> NDArray[np.float32]:
+    """Return where this scan's own tissues lie, shape (3, i, j, k), smooth over a voxel."""
+    shares = pure_shares(flat.values, inside=space, priors=priors, model=model)
+    return np.stack([ndimage.gaussian_filter(share, 1.0) for share in shares])
 
 
 def _thalamus(
