@@ -76,6 +76,25 @@ def test_a_process_that_answers_pages_has_settled_the_collector_of_garbage():
     assert found.stdout.split() == ["True", "True", "True"], found.stderr
 
 
+def test_garbage_is_looked_for_when_an_answer_has_been_sent():
+    code = (
+        "import gc, monitoring.wsgi\n"
+        "from django.core.signals import request_finished\n"
+        "looks = []\n"
+        "gc.callbacks.append(lambda phase, info: looks.append(info['generation']))\n"
+        "request_finished.send(sender=None)\n"
+        "kept = [[] for _ in range(150_000)]\n"
+        "before = list(looks)\n"
+        "request_finished.send(sender=None)\n"
+        "print(before, looks)"
+    )
+
+    found = python("-c", code, **PRODUCTION, DJANGO_SETTINGS_MODULE="monitoring.settings")
+
+    # Once, start and stop: not while the answer was made, and not after a small one.
+    assert found.stdout.strip() == "[] [0, 0]", found.stderr
+
+
 @pytest.mark.django_db
 def test_models_and_migrations_agree():
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)

@@ -132,5 +132,5 @@ def test_an_empty_group_is_named_and_the_others_are_answered():
 
     for slug in ("losses", "cord-area", "correlations", "slopes"):
         said = " ".join(rooms[slug]["notes"])
-        assert "EDSS 3.5-5.5: 0 patients" in said, (slug, said)
+        assert "EDSS 3.5–5.5: 0 patients" in said, (slug, said)
         assert rooms[slug]["verdict"] != SILENT
