@@ -10,9 +10,9 @@ import numpy as np
 
 from tests.volumetry.phantoms.cord_tube import T1, T2, Contrast, CordTube, tube_image
 from volumetry.core.cord.engine import CordMeasurement, cord_measure
-from volumetry.core.cord.paired import align, change_measure
+from volumetry.core.cord.paired import align, change_measure, level_change
 from volumetry.core.methods import CordRequest
-from volumetry.core.types import ScanImage
+from volumetry.core.types import Landmark, LandmarkKind, ScanImage
 
 FIRST_SEED = 50000
 STATED: dict[str, list[tuple[str, float, float]]] = {}
@@ -222,7 +222,9 @@ def turn(rng: np.random.Generator, degrees: float) -> np.ndarray:
     return matrix
 
 
-def rescanned(share: float, contrast: Contrast, rng: np.random.Generator) -> ScanImage:
+def rescanned(
+    share: float, contrast: Contrast, rng: np.random.Generator, *, length_mm: float = 56.0
+) -> ScanImage:
     size = np.sqrt(share)
     tube = replace(
         SHORT,
@@ -231,7 +233,7 @@ def rescanned(share: float, contrast: Contrast, rng: np.random.Generator) -> Sca
         tilt_degrees=8.0,
         bend_per_mm=0.002,
         taper_per_mm=0.002,
-        length_mm=56.0,
+        length_mm=length_mm,
     )
     return tube_image(
         tube,
@@ -276,5 +278,45 @@ def rescan(count: int = 8) -> None:
                 f"| {name} | {len(read)} | {cv:.2f} | {100 * inside:.0f} % | "
                 f"{100 * (left - 1):.0f} % | {np.mean(read):+.2f} | "
                 f"{np.std(read, ddof=1):.2f} | {np.std(plain, ddof=1):.2f} |",
+                flush=True,
+            )
+
+
+CLICK_SD_MM = 2.0
+"""Along the cord: how far a person's click on the C2-C3 disc may lie from the last one's."""
+
+
+def clicked(image: ScanImage, rng: np.random.Generator) -> CordMeasurement:
+    point = (0.0, 9.0, float(rng.normal(0.0, CLICK_SD_MM)))
+    return cord_measure(image, request=CordRequest(landmark=Landmark(LandmarkKind.C2C3, point)))
+
+
+def levels(count: int = 8) -> None:
+    """Follow a level over two visits whose landmarks were clicked apart, on a tapered cord."""
+    print("| contrast | change | n | own windows | SD | same tissue | SD | inside ±1.96 SE |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, contrast in (("T2", T2), ("T1", T1)):
+        rng = np.random.default_rng(FIRST_SEED + 700 + len(name))
+        for left in (1.0, 0.99):
+            own, same, inside = [], [], []
+            for _ in range(count):
+                one, two = (
+                    clicked(rescanned(share, contrast, rng, length_mm=80.0), rng)
+                    for share in (1.0, left)
+                )
+                alignment = align(one, two)
+                change = change_measure(one, two, alignment) if alignment else None
+                level = level_change(one, two, change) if change else None
+                if level is None or one.window is None or two.window is None:
+                    continue
+                ratio = two.window.mean_mm2 / one.window.mean_mm2
+                own.append(100 * (ratio - 1))
+                same.append(level.percent)
+                error = level.percent - 100 * (left - 1)
+                inside.append(abs(error) < 1.96 * level.standard_error)
+            print(
+                f"| {name} | {100 * (left - 1):.0f} % | {len(same)} | {np.mean(own):+.2f} | "
+                f"{np.std(own, ddof=1):.2f} | {np.mean(same):+.2f} | "
+                f"{np.std(same, ddof=1):.2f} | {100 * np.mean(inside):.0f} % |",
                 flush=True,
             )

@@ -9,7 +9,7 @@ import pytest
 from tests.volumetry.phantoms.cord_tube import T1, T2, CordTube, tube_image
 from volumetry.__main__ import main
 from volumetry.core.cord.engine import cord_measure
-from volumetry.core.cord.paired import align, change_measure, landmark_gap_mm
+from volumetry.core.cord.paired import align, change_measure, landmark_gap_mm, level_change
 from volumetry.core.methods import CordRequest
 from volumetry.core.types import Landmark, LandmarkKind
 
@@ -57,15 +57,49 @@ def test_the_same_tissue_is_found_again_along_the_cord(pair):
     assert abs(align(*pair).shift_mm) == pytest.approx(4.0, abs=1.0)
 
 
+def with_landmarks(scans, *places):
+    return [
+        cord_measure(scan, request=CordRequest(landmark=Landmark(kind, place)))
+        for scan, (kind, place) in zip(scans, places, strict=True)
+    ]
+
+
+def test_the_change_at_a_level_is_of_the_same_tissue_in_both_visits():
+    """The second landmark was placed 6 mm off: the window lies between both, on one tissue."""
+    scans = (visit(share=1.0, seed=31), visit(share=0.97, seed=32, shift=4.0))
+    c2c3 = LandmarkKind.C2C3
+    pair = with_landmarks(scans, (c2c3, (0.0, 9.0, 0.0)), (c2c3, (0.3, 8.8, -2.0)))
+    change = change_measure(*pair, align(*pair))
+
+    there = level_change(*pair, change)
+    back = level_change(*pair[::-1], change_measure(*pair[::-1], align(*pair[::-1])))
+
+    assert there.percent == pytest.approx(-3.0, abs=0.6)
+    assert there.gap_mm == pytest.approx(6.0, abs=0.5)
+    assert there.standard_error >= change.standard_error
+    product = (1 + there.percent / 100) * (1 + back.percent / 100)
+    assert product == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_level_is_not_compared_where_landmarks_differ_or_the_window_is_not_seen(pair):
+    scans = (visit(share=1.0, seed=31), visit(share=0.97, seed=32, shift=4.0))
+    c2c3, pmj = LandmarkKind.C2C3, LandmarkKind.PMJ
+    change = change_measure(*pair, align(*pair))
+    assert level_change(*pair, change) is None
+
+    mixed = with_landmarks(scans, (c2c3, (0.0, 9.0, 0.0)), (pmj, (0.3, 8.8, 60.0)))
+    assert level_change(*mixed, change_measure(*mixed, align(*mixed))) is None
+
+    high = with_landmarks(scans, (c2c3, (0.0, 9.0, 24.0)), (c2c3, (0.3, 8.8, 28.0)))
+    assert level_change(*high, change_measure(*high, align(*high))) is None
+
+
 @pytest.mark.parametrize("missed_mm", [0.0, -6.0])
 def test_a_landmark_placed_elsewhere_on_the_tissue_is_measured_in_millimetres(missed_mm):
     """The follow-up moved up by 4 mm; its landmark was placed with it, or 6 mm too low."""
     scans = (visit(share=1.0, seed=33), visit(share=1.0, seed=34, shift=4.0))
     places = ((0.0, 9.0, 0.0), (0.3, 8.8, 4.0 + missed_mm))
-    visits = [
-        cord_measure(scan, request=CordRequest(landmark=Landmark(LandmarkKind.C2C3, place)))
-        for scan, place in zip(scans, places, strict=True)
-    ]
+    visits = with_landmarks(scans, *((LandmarkKind.C2C3, place) for place in places))
     gap = landmark_gap_mm(*visits, align(*visits))
     assert gap == pytest.approx(-missed_mm, abs=0.5)
 

@@ -5,14 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from volumetry.core.cord.engine import CordMeasurement, cord_measure
+from volumetry.core.cord.levels import STRUCTURE
 from volumetry.core.cord.paired import (
     MIN_COMMON_MM,
     MIN_CORRELATION,
     Alignment,
+    LevelChange,
     PairedChange,
     align,
     change_measure,
     landmark_gap_mm,
+    level_change,
 )
 from volumetry.core.cord.quality import cord_quality
 from volumetry.core.cord.showing import review_picture, sagittal_view
@@ -42,7 +45,7 @@ class NeuraxisCordChange:
     """Change of the cervical cord between two scans, percent of the first; loss is negative."""
 
     name = "neuraxis-cord-change"
-    version = "1.4.1"
+    version = "1.5.0"
     description = (
         f"Change of cord area between two visits (Neuraxis cord change {version}): both cords "
         "traced and straightened, aligned along the cord, boundary shift integral around one "
@@ -61,7 +64,10 @@ class NeuraxisCordChange:
         workdir: Path,
         requests: PairRequest = NOTHING_SAID,
     ) -> VolumetryResult:
-        """Measure the change of ``cord_segment`` over the stretch that both visits show.
+        """Measure the change over the stretch that both visits show, and over its level.
+
+        ``cord_segment`` is the whole common stretch; where both visits carry a landmark of one
+        kind, ``cord_pmj_64mm`` or ``cord_c2_c3`` is its fixed window on the same tissue.
 
         ``requests`` hold what a person said of each scan: a click on the cord, a landmark.
         """
@@ -73,23 +79,27 @@ class NeuraxisCordChange:
         files = _pictures(visits, workdir)
         change, reason = _change_of(visits)
         checks = (*_visit_checks(visits), *(_pair_checks(change, visits) if change else ()))
-        measures: tuple[StructureMeasure, ...] = ()
-        if change is not None:
-            measures = (
-                StructureMeasure(
-                    Structure.CORD_SEGMENT,
-                    Quantity.PERCENT_CHANGE,
-                    change.percent,
-                    Unit.PERCENT,
-                    change.standard_error,
-                ),
+        level = level_change(visits[0], visits[1], change) if change else None
+        measures = [
+            StructureMeasure(
+                structure,
+                Quantity.PERCENT_CHANGE,
+                one.percent,
+                Unit.PERCENT,
+                one.standard_error,
             )
+            for structure, one in (
+                (STRUCTURE[level.kind] if level else Structure.CORD_SEGMENT, level),
+                (Structure.CORD_SEGMENT, change),
+            )
+            if one is not None
+        ]
         return VolumetryResult(
             Outcome.OK if change else Outcome.REFUSED,
             reason,
-            measures,
+            tuple(measures),
             checks,
-            self._provenance(before, after, change, requests),
+            self._provenance(before, after, change, level, requests),
             time.perf_counter() - started,
             files,
         )
@@ -99,6 +109,7 @@ class NeuraxisCordChange:
         before: ScanImage,
         after: ScanImage,
         change: PairedChange | None,
+        level: LevelChange | None,
         requests: PairRequest,
     ) -> Provenance:
         parameters: dict[str, object] = {"sign": "negative is loss"}
@@ -113,6 +124,12 @@ class NeuraxisCordChange:
                 "boundary_shift_percent": round(change.percent, 4),
                 "swapped_percent": round(swapped, 4),
                 "plain_difference_percent": round(change.difference_percent, 4),
+            }
+        if level is not None:
+            parameters |= {
+                "level_percent": round(level.percent, 4),
+                "level_covered": round(level.covered, 3),
+                "landmark_gap_mm": round(level.gap_mm, 2),
             }
         return Provenance(
             self.name, self.version, parameters, before.sha256, {"followup": after.sha256}

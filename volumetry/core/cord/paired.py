@@ -15,7 +15,9 @@ from scipy import ndimage
 from volumetry.core.cord.contour import RADII_MM, RAY_STEP_MM, THETA
 from volumetry.core.cord.engine import CordMeasurement
 from volumetry.core.cord.geometry import Array
+from volumetry.core.cord.levels import MIN_COVERED, WINDOW_MM
 from volumetry.core.cord.tracing import Trace
+from volumetry.core.types import LandmarkKind
 
 RIM_MM = 2.0
 """Half width of the band across the boundary that is integrated."""
@@ -44,6 +46,8 @@ class PairedChange:
 
     ``percent`` = 100 (area ratio - 1); ``difference_percent`` is the plain difference of the
     two visits' mean areas over the same stretch, a cross-check. ``standard_error`` in percent.
+    By section: place along the first visit's trace, mean area of both visits, and change; NaN
+    where a section was not measured in both.
     """
 
     percent: float
@@ -52,7 +56,23 @@ class PairedChange:
     length_mm: float
     alignment: Alignment
     positions_mm: Array
+    area_mm2: Array
     percent_by_section: Array
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """Change over the fixed window of a landmark, of the same tissue in both visits.
+
+    ``percent`` and ``standard_error`` in percent; ``covered`` is the measured share of the
+    window, ``gap_mm`` how far the two landmarks lie apart on the tissue.
+    """
+
+    kind: LandmarkKind
+    percent: float
+    standard_error: float
+    covered: float
+    gap_mm: float
 
 
 def straightened(traced: Trace) -> Array:
@@ -81,7 +101,12 @@ def align(one: CordMeasurement, other: CordMeasurement) -> Alignment | None:
     a, b = straightened(one.traced), straightened(other.traced)
     first, second = _span(one), _span(other)
     expected = 0.0
-    if one.level is not None and other.level is not None:
+    # Landmarks of two kinds lie centimetres apart on the same cord: they say nothing here.
+    if (
+        one.level is not None
+        and other.level is not None
+        and one.level.landmark.kind == other.level.landmark.kind
+    ):
         expected = (second[0] + other.level.projection.position_mm / step) - (
             first[0] + one.level.projection.position_mm / step
         )
@@ -105,14 +130,16 @@ def landmark_gap_mm(
     one: CordMeasurement, other: CordMeasurement, alignment: Alignment
 ) -> float:
     """How far down the cord the second landmark lies from the first, on the same tissue, mm."""
-    places = []
-    for visit in (one, other):
-        assert visit.level is not None
-        assert visit.traced is not None
-        assert visit.profile is not None
-        top = float(visit.traced.sections.position_mm[visit.profile.first])
-        places.append(visit.level.projection.position_mm + top)
-    return places[1] - places[0] - alignment.shift_mm
+    return _landmark_mm(other) - _landmark_mm(one) - alignment.shift_mm
+
+
+def _landmark_mm(visit: CordMeasurement) -> float:
+    """Return where a visit's landmark lies along its trace, mm."""
+    assert visit.level is not None
+    assert visit.traced is not None
+    assert visit.profile is not None
+    top = float(visit.traced.sections.position_mm[visit.profile.first])
+    return visit.level.projection.position_mm + top
 
 
 def _span(measurement: CordMeasurement) -> tuple[int, int]:
@@ -160,8 +187,45 @@ def change_measure(
         length_mm=float(used.sum() * step),
         alignment=alignment,
         positions_mm=rows_before * step,
+        area_mm2=np.where(used, mean_area, np.nan),
         percent_by_section=100.0 * share,
     )
+
+
+def level_change(
+    before: CordMeasurement, after: CordMeasurement, change: PairedChange
+) -> LevelChange | None:
+    """Read the change over the window that belongs to the landmarks of both visits.
+
+    Each visit's own landmark would put each window on other tissue, by as much as two
+    placements differ. The alignment carries both landmarks to the same place; the window lies
+    about their mean, so that neither visit is favoured and a swap inverts the ratio.
+
+    Returns
+    -------
+    LevelChange or None
+        None where a visit has no plausible landmark, their kinds differ, or less than
+        `MIN_COVERED` of the window was measured in both.
+    """
+    if before.window is None or after.window is None:
+        return None
+    assert before.level is not None
+    assert after.level is not None
+    kind = before.level.landmark.kind
+    if after.level.landmark.kind != kind:
+        return None
+    gap = landmark_gap_mm(before, after, change.alignment)
+    centre = _landmark_mm(before) + 0.5 * gap
+    low, high = (centre + edge for edge in WINDOW_MM[kind])
+    places = change.positions_mm
+    used = (places >= low) & (places <= high) & np.isfinite(change.area_mm2)
+    step = float(np.median(np.diff(places)))
+    covered = min(1.0, float(used.sum()) * step / (high - low))
+    if covered < MIN_COVERED:
+        return None
+    share, area = change.percent_by_section[used], change.area_mm2[used]
+    ratio = _ratio(float((share * area).sum() / area.sum()) / 100.0)
+    return LevelChange(kind, 100.0 * (ratio - 1.0), _standard_error(share, step), covered, gap)
 
 
 def _ratio(share: float) -> float:
