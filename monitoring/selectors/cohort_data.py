@@ -140,7 +140,9 @@ def _readings(
     # The newest run per scan and method: the rows come in the order of their end.
     newest = {(row[1], row[2]): row for row in runs}
     for run, image, method, version, *numbers in newest.values():
-        if run in unusable:
+        # Questions asked side by side do not see one moment: a scan that came in between waits
+        # for the next computation, which its arrival asks for.
+        if run in unusable or image not in scans or scans[image][0] not in index:
             continue
         patient, day, epoch, sequence = scans[image]
         where = (index[patient], day.toordinal(), place[epoch])

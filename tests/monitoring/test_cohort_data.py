@@ -1,6 +1,7 @@
 """What of a clinic's rows enters a cohort: the newest usable numbers, read in few queries."""
 
 from datetime import date
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from django.db import transaction
 
 from monitoring.core.cohort.table import column
 from monitoring.models import Assessment, LesionCount, Review, Visit
+from monitoring.selectors import cohort_data
 from monitoring.selectors.cohort_data import cohort_of
 from tests.factories.record import clinic_make, member_make, patient_make, run_make, scan_make
 
@@ -105,3 +107,24 @@ def test_outside_a_transaction_questions_asked_side_by_side_have_the_same_answer
     assert alone.ids == within.ids
     assert np.array_equal(alone.readings.values, within.readings.values, equal_nan=True)
     assert alone.readings.day.size == 3
+
+
+def test_a_scan_that_came_in_between_the_questions_waits_for_the_next_computation(
+    clinic, monkeypatch
+):
+    patient = patient_make(clinic)
+    scans = [scan_make(patient, date(2020, 1, day)) for day in (1, 2)]
+    for scan in scans:
+        run_make(scan, "neuraxis-cord", measures=CORD)
+    ask = cohort_data._scans
+    monkeypatch.setattr(
+        cohort_data,
+        "_scans",
+        lambda asked: {
+            image: where
+            for image, where in ask(asked).items()
+            if UUID(image) != scans[1].image_id
+        },
+    )
+
+    assert [day.day for day in days_with_cord(clinic)] == [1]
