@@ -9,7 +9,7 @@ rows drops the trigger first and says why.
 from typing import Any
 
 from django.apps import apps
-from django.db import connections
+from django.db import NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from volumetry.models import AppendOnlyModel
@@ -54,4 +54,4 @@ def _trigger(connection: BaseDatabaseWrapper, table: str) -> str:
                 name=name, table=quoted(table), words=f"{table} is append-only"
             )
         case other:
-            raise NotImplementedError(f"No append-only trigger is known for {other}.")
+            raise NotSupportedError(f"No append-only trigger is known for {other}.")

@@ -80,20 +80,11 @@ class NeuraxisCordChange:
         change, reason = _change_of(visits)
         checks = (*_visit_checks(visits), *(_pair_checks(change, visits) if change else ()))
         level = level_change(visits[0], visits[1], change) if change else None
-        measures = [
-            StructureMeasure(
-                structure,
-                Quantity.PERCENT_CHANGE,
-                one.percent,
-                Unit.PERCENT,
-                one.standard_error,
-            )
-            for structure, one in (
-                (STRUCTURE[level.kind] if level else Structure.CORD_SEGMENT, level),
-                (Structure.CORD_SEGMENT, change),
-            )
-            if one is not None
-        ]
+        measures: list[StructureMeasure] = []
+        if level is not None:
+            measures.append(_measure(STRUCTURE[level.kind], level))
+        if change is not None:
+            measures.append(_measure(Structure.CORD_SEGMENT, change))
         return VolumetryResult(
             Outcome.OK if change else Outcome.REFUSED,
             reason,
@@ -134,6 +125,16 @@ class NeuraxisCordChange:
         return Provenance(
             self.name, self.version, parameters, before.sha256, {"followup": after.sha256}
         )
+
+
+def _measure(structure: Structure, change: PairedChange | LevelChange) -> StructureMeasure:
+    return StructureMeasure(
+        structure,
+        Quantity.PERCENT_CHANGE,
+        change.percent,
+        Unit.PERCENT,
+        change.standard_error,
+    )
 
 
 def _request_facts(name: str, request: CordRequest) -> dict[str, object]:
